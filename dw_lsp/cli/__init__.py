@@ -1,0 +1,1 @@
+"""The command line: the same analysis, supervisor and worker as in the editor, without one."""

@@ -1,0 +1,1 @@
+"""The language server: LSP on one side, analysis and supervisor on the other. Never imports torch."""

@@ -1,0 +1,142 @@
+"""The tree of a JSON document, as far as it could be understood. Every node knows its place; nothing here parses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Union
+
+
+@dataclass(frozen=True)
+class Range:
+    """A stretch of the text: code-point offsets, `end` exclusive."""
+
+    start: int
+    end: int
+
+    def contains(self, offset: int) -> bool:
+        """Whether a cursor at the offset touches this stretch (both ends count, as for a cursor)."""
+        return self.start <= offset <= self.end
+
+
+@dataclass(frozen=True)
+class String:
+    """A string; `value` has its escapes resolved, `range` includes the quotes, `closed` is false when one is missing."""
+
+    range: Range
+    value: str
+    closed: bool = True
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number; whole numbers are `int`, those with a fraction or an exponent `float`."""
+
+    range: Range
+    value: int | float
+
+
+@dataclass(frozen=True)
+class Boolean:
+    range: Range
+    value: bool
+
+
+@dataclass(frozen=True)
+class Null:
+    range: Range
+
+
+@dataclass(frozen=True)
+class Missing:
+    """The empty place where a value should stand; its range is empty and lies where one would type."""
+
+    range: Range
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Something that is no JSON value, such as a bare word; a syntax error tells of it."""
+
+    range: Range
+    text: str
+
+
+@dataclass(frozen=True)
+class Member:
+    """One `"key": value` of an object; `range` covers both."""
+
+    range: Range
+    key: String
+    value: Node
+
+
+@dataclass(frozen=True)
+class Object:
+    """An object; members in the order of the text, a repeated key included each time it stands there."""
+
+    range: Range
+    members: tuple[Member, ...] = ()
+    closed: bool = True
+    _by_name: dict[str, Member] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {member.key.value: member for member in self.members})
+
+    def member(self, name: str) -> Member | None:
+        """The member of that name; of a repeated key the last, as JSON readers take it."""
+        return self._by_name.get(name)
+
+    def get(self, name: str) -> Node | None:
+        """The value of the member of that name."""
+        member = self._by_name.get(name)
+        return None if member is None else member.value
+
+
+@dataclass(frozen=True)
+class Array:
+    range: Range
+    items: tuple[Node, ...] = ()
+    closed: bool = True
+
+
+Node = Union[Object, Array, String, Number, Boolean, Null, Missing, Unknown]
+
+#: Any JSON value as Python has it.
+Value = Union[dict[str, "Value"], list["Value"], str, int, float, bool, None]
+
+
+def to_value(node: Node) -> Value:
+    """The plain value of a node; missing and unknown values become `None`, of a repeated key the last value stays."""
+    if isinstance(node, Object):
+        return {member.key.value: to_value(member.value) for member in node.members}
+    if isinstance(node, Array):
+        return [to_value(item) for item in node.items]
+    if isinstance(node, (String, Number, Boolean)):
+        return node.value
+    return None
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """The node and everything inside it, in the order of the text."""
+    yield node
+    if isinstance(node, Object):
+        for member in node.members:
+            yield from walk(member.value)
+    elif isinstance(node, Array):
+        for item in node.items:
+            yield from walk(item)
+
+
+def at_path(node: Node, path: tuple[str | int, ...]) -> Node | None:
+    """The node that a path of keys and indices leads to, or `None`."""
+    for part in path:
+        following: Node | None = None
+        if isinstance(node, Object) and isinstance(part, str):
+            following = node.get(part)
+        elif isinstance(node, Array) and isinstance(part, int) and 0 <= part < len(node.items):
+            following = node.items[part]
+        if following is None:
+            return None
+        node = following
+    return node
