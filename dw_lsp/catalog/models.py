@@ -1,0 +1,231 @@
+"""Models on this machine: folders and the hub's cache, their parts and exact sizes, without loading anything.
+
+Knows the layout on disk (diffusers' folder layout, the safetensors header, the hub's cache), not what a workflow is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+MODEL_INDEX = "model_index.json"
+WEIGHT_SUFFIXES = (".safetensors", ".bin", ".gguf", ".ckpt", ".pt", ".pth", ".msgpack")
+#: Bytes of one element of each type that a safetensors header names.
+ELEMENT_BYTES = {
+    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
+    "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+LONGEST_HEADER = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Weights:
+    """How many elements of each type a part's weights have; `elements` is empty when the format does not tell."""
+
+    bytes: int
+    elements: Mapping[str, int] = field(default_factory=dict)
+
+    def bytes_as(self, floating_bytes: int | None) -> int:
+        """Size in memory when floating-point weights are loaded with so many bytes an element (`None`: as stored)."""
+        if floating_bytes is None or not self.elements:
+            return self.bytes
+        return sum(
+            count * (floating_bytes if kind.startswith(("F", "BF")) else ELEMENT_BYTES.get(kind, floating_bytes))
+            for kind, count in self.elements.items()
+        )
+
+
+@dataclass(frozen=True)
+class ModelPart:
+    """One component of a model: where its class comes from, its folder, its weights, and what identifies its files."""
+
+    name: str
+    library: str
+    class_name: str
+    folder: Path
+    weights: Weights
+    identity: str
+
+
+@dataclass(frozen=True)
+class LocalModel:
+    """A model that is on this machine. `pipeline_class` is `None` for a folder that holds a single component."""
+
+    name: str
+    path: Path
+    pipeline_class: str | None
+    parts: tuple[ModelPart, ...]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all weights on disk."""
+        return sum(part.weights.bytes for part in self.parts)
+
+
+def hub_cache(environment: Mapping[str, str] = os.environ) -> Path:
+    """Where the hub's client keeps what it has downloaded (its own rules: HF_HUB_CACHE, HF_HOME, XDG_CACHE_HOME)."""
+    if explicit := environment.get("HF_HUB_CACHE") or environment.get("HUGGINGFACE_HUB_CACHE"):
+        return Path(explicit).expanduser()
+    if home := environment.get("HF_HOME"):
+        return Path(home).expanduser() / "hub"
+    base = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "huggingface" / "hub"
+
+
+def find_folder(name: str, folder: Path | None, revision: str | None = None, cache: Path | None = None) -> Path | None:
+    """The folder of a model: a local one (relative names start at `folder`), else its snapshot in the hub's cache."""
+    local = Path(name).expanduser()
+    if not local.is_absolute() and folder is not None:
+        local = folder / local
+    if (local.is_absolute() or folder is not None) and local.is_dir():
+        return local
+    return _snapshot(name, revision or "main", cache or hub_cache())
+
+
+def looks_local(name: str) -> bool:
+    """Whether the name can only mean a folder: a hub name is `name` or `owner/name`, without dots in front."""
+    return name.startswith((".", "/", "~", "\\")) or name.count("/") > 1 or "\\" in name or Path(name).is_absolute()
+
+
+def _snapshot(repository: str, revision: str, cache: Path) -> Path | None:
+    if looks_local(repository) or not repository:
+        return None
+    base = cache / ("models--" + repository.replace("/", "--"))
+    reference = base / "refs" / revision
+    try:
+        commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+    except OSError:
+        return None
+    snapshot = base / "snapshots" / commit
+    return snapshot if snapshot.is_dir() else None
+
+
+def find_model(
+    name: str,
+    folder: Path | None,
+    *,
+    subfolder: str | None = None,
+    variant: str | None = None,
+    revision: str | None = None,
+    cache: Path | None = None,
+) -> LocalModel | None:
+    """The model of that name, if it is on this machine and can be read.
+
+    Arguments: `folder` is where relative names start; `subfolder` a component's folder inside; `variant` as in
+    `from_pretrained` ("fp16"); `cache` the hub's cache if it is not at its usual place.
+    """
+    path = find_folder(name, folder, revision, cache)
+    if path is not None and subfolder:
+        path = path / subfolder
+    if path is None or not path.is_dir():
+        return None
+    index = _read_json(path / MODEL_INDEX)
+    if index is None:
+        part = _single_part(path, variant)
+        return None if part is None else LocalModel(name, path, None, (part,))
+    parts = tuple(
+        read_part(part_name, str(value[0]), str(value[1]), path / part_name, variant)
+        for part_name, value in index.items()
+        if isinstance(value, list) and len(value) == 2 and value[0] and value[1]
+    )
+    class_name = index.get("_class_name")
+    return LocalModel(name, path, class_name if isinstance(class_name, str) else None, parts)
+
+
+def _single_part(path: Path, variant: str | None) -> ModelPart | None:
+    config = _read_json(path / "config.json")
+    if config is None:
+        return None
+    architectures = config.get("architectures")
+    if isinstance(config.get("_class_name"), str):
+        return read_part("", "diffusers", config["_class_name"], path, variant)
+    class_name = architectures[0] if isinstance(architectures, list) and architectures else "AutoModel"
+    return read_part("", "transformers", str(class_name), path, variant)
+
+
+def read_part(name: str, library: str, class_name: str, folder: Path, variant: str | None) -> ModelPart:
+    """A part from its folder. A folder that is missing gives a part without weights; loading it says what is wrong."""
+    files = sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
+    weights = weight_files(files, variant)
+    digest = hashlib.blake2b(digest_size=16)
+    total, elements = 0, dict[str, int]()
+    for file in files:
+        if file in weights or file.suffix not in WEIGHT_SUFFIXES:
+            digest.update(file_identity(file).encode())
+    for file in weights:
+        total += file.stat().st_size
+        for kind, count in elements_of(file).items():
+            elements[kind] = elements.get(kind, 0) + count
+    return ModelPart(name, library, class_name, folder, Weights(total, elements), digest.hexdigest())
+
+
+def weight_files(files: list[Path], variant: str | None) -> list[Path]:
+    """The weight files that a load would read: safetensors before other formats, the variant's before the plain ones."""
+    for suffix in WEIGHT_SUFFIXES:
+        of_format = [file for file in files if file.suffix == suffix]
+        varied = [file for file in of_format if variant and f".{variant}" in file.name]
+        plain = [file for file in of_format if "." not in file.stem.split("-of-")[-1]]
+        if chosen := varied or plain or of_format:
+            return chosen
+    return []
+
+
+_IDENTITIES: dict[tuple[str, int, int], str] = {}
+
+
+def file_identity(file: Path) -> str:
+    """What must be equal for two files to count as the same: name, size, and content (of weights: header and time).
+
+    The header of a weight file tells names and shapes, not values, so its time of change stays in the identity.
+    """
+    real = file.resolve()
+    status = real.stat()
+    memo = (str(real), status.st_size, status.st_mtime_ns)
+    known = _IDENTITIES.get(memo)
+    if known is None:
+        if file.suffix in WEIGHT_SUFFIXES:
+            content = f"{status.st_mtime_ns} {hashlib.blake2b(_head(real), digest_size=16).hexdigest()}"
+        else:
+            content = hashlib.blake2b(real.read_bytes(), digest_size=16).hexdigest()
+        known = _IDENTITIES[memo] = f"{file.name} {status.st_size} {content}\n"
+    return known
+
+
+def _head(file: Path) -> bytes:
+    with file.open("rb") as stream:
+        start = stream.read(8)
+        length = struct.unpack("<Q", start)[0] if len(start) == 8 and file.suffix == ".safetensors" else 65536
+        return start + stream.read(min(length, LONGEST_HEADER))
+
+
+def elements_of(file: Path) -> dict[str, int]:
+    """How many elements of each type a safetensors file holds, from its header; empty for other or broken files."""
+    if file.suffix != ".safetensors":
+        return {}
+    try:
+        header = json.loads(_head(file)[8:])
+    except (OSError, ValueError):
+        return {}
+    counts: dict[str, int] = {}
+    for name, tensor in header.items():
+        if name != "__metadata__" and isinstance(tensor, dict):
+            count = 1
+            for size in tensor.get("shape", ()):
+                count *= int(size)
+            kind = str(tensor.get("dtype"))
+            counts[kind] = counts.get(kind, 0) + count
+    return counts
+
+
+def _read_json(file: Path) -> dict[str, Any] | None:
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None

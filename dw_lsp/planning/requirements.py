@@ -1,0 +1,217 @@
+"""Which components a pipeline step needs, and what identifies each: from the step's definition and the files on disk.
+
+The worker loads by these keys and the plan shows them, so both speak of the same components. Nothing is loaded here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dw_lsp.catalog.models import LocalModel, ModelPart, find_model, looks_local
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.workflow.identity import component_key
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+#: Bytes of a floating-point element for the dtype names that a workflow may use.
+DTYPE_BYTES = {
+    "float64": 8, "double": 8, "float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1,
+}  # fmt: skip
+#: Members of a pipeline that are no components, though they hold objects.
+NOT_COMPONENTS = frozenset(
+    {
+        "configuration",
+        "from_pretrained_arguments",
+        "arguments",
+        "scheduler",
+        "audio_scheduler",
+        "loras",
+        "ip_adapter",
+        "chain",
+    }
+)
+SCHEDULER_NAMES = frozenset({"scheduler", "audio_scheduler"})
+
+
+@dataclass(frozen=True)
+class RequiredComponent:
+    """A component that a step needs: `name` in the pipeline, the folder it would be loaded from, its size in memory.
+
+    `bytes` is `None` where the files are not here to be measured; `where_from` is "disk" or "download".
+    """
+
+    name: str
+    library: str
+    class_name: str
+    key: str
+    identity: str
+    bytes: int | None
+    disk_bytes: int | None
+    folder: Path | None
+    where_from: str
+
+
+@dataclass(frozen=True)
+class RequiredPipeline:
+    """What must be in memory for a step's call. `model` is `None` for a source that is not on this machine.
+
+    `loading` are the keywords for `from_pretrained` besides the name. `explicit` maps the components that the workflow
+    itself defines to their definitions; they stand in `parts` too.
+    """
+
+    class_name: str
+    model_name: str | None
+    single_file: str | None
+    model: LocalModel | None
+    loading: Mapping[str, Value]
+    parts: tuple[RequiredComponent, ...]
+    explicit: Mapping[str, Mapping[str, Value]]
+
+    def part(self, name: str) -> RequiredComponent | None:
+        """The component of that name."""
+        return next((part for part in self.parts if part.name == name), None)
+
+
+def explicit_components(body: Mapping[str, Value]) -> Iterator[tuple[str, Mapping[str, Value]]]:
+    """The components that a pipeline defines itself: every member that holds an object with `from_pretrained_arguments`."""
+    for name, value in body.items():
+        if name not in NOT_COMPONENTS and isinstance(value, dict) and "from_pretrained_arguments" in value:
+            yield name, value
+
+
+def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeline:
+    """The components of a pipeline step, each with its key.
+
+    Arguments: `folder` is that of the workflow file, where relative model names start.
+    Raises `InvalidInput` when a model folder is named that is not there or holds no model.
+    """
+    body = step.body
+    loading = _object(body.get("from_pretrained_arguments"))
+    model_name, single_file = _text(loading.get("model_name")), _text(loading.get("from_single_file"))
+    keywords = {key: value for key, value in loading.items() if key not in ("model_name", "from_single_file")}
+    explicit = dict(explicit_components(body))
+    model = None
+    if model_name is not None:
+        model = _find(step, model_name, keywords, folder, ("pipeline", "from_pretrained_arguments", "model_name"))
+    absent = {name for name, value in keywords.items() if value is None}
+    parts = [_part(part, keywords) for part in (model.parts if model else ()) if _wanted(part, absent | set(explicit))]
+    parts += [_explicit_part(step, name, definition, folder) for name, definition in explicit.items()]
+    class_name = _text(_object(body.get("configuration")).get("component_type")) or ""
+    if model is None and (model_name or single_file):
+        parts.insert(0, _unseen(class_name, model_name or single_file or "", keywords, folder))
+    return RequiredPipeline(class_name, model_name, single_file, model, keywords, tuple(parts), explicit)
+
+
+def _wanted(part: ModelPart, without: set[str]) -> bool:
+    return part.name not in without and part.name not in SCHEDULER_NAMES
+
+
+def _find(
+    step: ResolvedStep, name: str, keywords: Mapping[str, Value], folder: Path | None, path: tuple[str, ...]
+) -> LocalModel | None:
+    """The model on this machine; `None` for one that would come from the hub."""
+    found = find_model(
+        name,
+        folder,
+        subfolder=_text(keywords.get("subfolder")),
+        variant=_text(keywords.get("variant")),
+        revision=_text(keywords.get("revision")),
+    )
+    if found is None and (looks_local(name) or (folder is not None and (folder / name).is_dir())):
+        place = (folder / name) if folder is not None else Path(name)
+        problem = "holds no model (no model_index.json or config.json)" if place.is_dir() else "does not exist"
+        raise InvalidInput(
+            f"the model folder {name!r} {problem}",
+            step.place(*path),
+            step.name,
+            f"It was looked for at {place}. Relative names start at the workflow file's folder.",
+        )
+    return found
+
+
+def _part(part: ModelPart, keywords: Mapping[str, Value]) -> RequiredComponent:
+    loading = _loading_of(part.name, keywords)
+    size = dtype_bytes(loading.get("torch_dtype"))
+    memory = part.weights.bytes_as(size if size is not None else 4)
+    key = component_key(part.name, part.class_name, part.identity, loading)
+    return RequiredComponent(
+        part.name, part.library, part.class_name, key, part.identity, memory, part.weights.bytes, part.folder, "disk"
+    )
+
+
+def _loading_of(name: str, keywords: Mapping[str, Value]) -> dict[str, Value]:
+    """The keywords that concern one component: a dtype may be given for each by name."""
+    loading = {key: value for key, value in keywords.items() if value is not None}
+    dtype = loading.get("torch_dtype")
+    if isinstance(dtype, dict):
+        chosen = dtype.get(name, dtype.get("default"))
+        loading["torch_dtype"] = chosen
+        if chosen is None:
+            del loading["torch_dtype"]
+    return loading
+
+
+def _explicit_part(
+    step: ResolvedStep, name: str, definition: Mapping[str, Value], folder: Path | None
+) -> RequiredComponent:
+    loading = _object(definition.get("from_pretrained_arguments"))
+    class_name = _text(_object(definition.get("configuration")).get("component_type")) or ""
+    keywords: dict[str, Value] = {key: value for key, value in loading.items() if key != "model_name"}
+    if "quantization_config" in definition:
+        keywords["quantization_config"] = definition["quantization_config"]
+    source = _text(loading.get("model_name"))
+    model = None
+    if source is not None:
+        model = _find(step, source, keywords, folder, ("pipeline", name, "from_pretrained_arguments", "model_name"))
+    part = model.parts[0] if model is not None and len(model.parts) == 1 else None
+    if part is None:
+        return _unseen(class_name, source or "", keywords, folder, name)
+    size = dtype_bytes(keywords.get("torch_dtype"))
+    simple = class_name.rpartition(".")[2]
+    return RequiredComponent(
+        name,
+        part.library,
+        simple,
+        component_key(name, simple, part.identity, keywords),
+        part.identity,
+        part.weights.bytes_as(size if size is not None else 4),
+        part.weights.bytes,
+        part.folder,
+        "disk",
+    )
+
+
+def _unseen(
+    class_name: str, source: str, keywords: Mapping[str, Value], folder: Path | None, name: str | None = None
+) -> RequiredComponent:
+    """A component, or all of a model, whose files cannot be looked at: its source's name stands for them."""
+    file = folder / source if folder is not None and not Path(source).is_absolute() else Path(source)
+    on_disk = bool(source) and file.is_file()
+    simple = class_name.rpartition(".")[2]
+    identity = f"{source}@{_text(keywords.get('revision')) or 'main'}/{_text(keywords.get('subfolder')) or ''}"
+    size = file.stat().st_size if on_disk else None
+    return RequiredComponent(
+        name or simple,
+        "diffusers",
+        simple,
+        component_key(name or simple, simple, identity, keywords),
+        identity,
+        size,
+        size,
+        file if on_disk else None,
+        "disk" if on_disk else "download",
+    )
+
+
+def dtype_bytes(dtype: Value) -> int | None:
+    """Bytes an element of a dtype named as in a workflow ("torch.float16"); `None` when it is absent or unknown."""
+    return DTYPE_BYTES.get(dtype.rpartition(".")[2]) if isinstance(dtype, str) else None
+
+
+def _object(value: Value) -> Mapping[str, Value]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: Value) -> str | None:
+    return value if isinstance(value, str) else None

@@ -1,0 +1,61 @@
+"""Content keys: what must be equal for a loaded component to be used again. Names, files and spelling do not count."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from dw_lsp.text.syntax_tree import Value
+
+#: Keywords of `from_pretrained` that change how a component is loaded, but not what it is.
+NOT_IDENTITY = frozenset(
+    {
+        "model_name",
+        "low_cpu_mem_usage",
+        "use_safetensors",
+        "local_files_only",
+        "cache_dir",
+        "token",
+        "force_download",
+        "proxies",
+        "device_map",
+        "max_memory",
+        "subfolder",
+        "revision",
+    }
+)
+
+
+def canonical(value: Value | Mapping[str, Value]) -> str:
+    """The value in one spelling: keys sorted, `1.0` as `1`, so that equal meanings give equal text."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def digest(*parts: str) -> str:
+    """A short digest of the parts, with their borders."""
+    state = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        state.update(len(data).to_bytes(8, "big") + data)
+    return state.hexdigest()
+
+
+def component_key(name: str, class_name: str, source: str, loading: Mapping[str, Value]) -> str:
+    """The key of a component: readable name in front, digest of everything that decides its weights behind.
+
+    Arguments: `source` identifies the files (digest of a local folder, repository and commit of a hub model), `loading`
+    are the keywords of the load (dtype, variant, quantization ...).
+    """
+    wanted = {key: value for key, value in loading.items() if key not in NOT_IDENTITY}
+    return f"{name}:{digest(class_name, source, canonical(wanted))}"
