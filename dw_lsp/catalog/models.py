@@ -166,7 +166,7 @@ def read_part(name: str, library: str, class_name: str, folder: Path, variant: s
 
 
 def weight_files(files: list[Path], variant: str | None) -> list[Path]:
-    """The weight files that a load would read: safetensors before other formats, the variant's before the plain ones."""
+    """The weight files that a load would read: safetensors before other formats, the variant's before plain ones."""
     for suffix in WEIGHT_SUFFIXES:
         of_format = [file for file in files if file.suffix == suffix]
         varied = [file for file in of_format if variant and f".{variant}" in file.name]

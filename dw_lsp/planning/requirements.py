@@ -16,7 +16,8 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 #: Bytes of a floating-point element for the dtype names that a workflow may use.
 DTYPE_BYTES = {
-    "float64": 8, "double": 8, "float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1,
+    "float64": 8, "double": 8, "float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2,
+    "float8_e4m3fn": 1, "float8_e5m2": 1,
 }  # fmt: skip
 #: Members of a pipeline that are no components, though they hold objects.
 NOT_COMPONENTS = frozenset(
@@ -74,7 +75,7 @@ class RequiredPipeline:
 
 
 def explicit_components(body: Mapping[str, Value]) -> Iterator[tuple[str, Mapping[str, Value]]]:
-    """The components that a pipeline defines itself: every member that holds an object with `from_pretrained_arguments`."""
+    """The components that a pipeline defines itself: members that hold an object with `from_pretrained_arguments`."""
     for name, value in body.items():
         if name not in NOT_COMPONENTS and isinstance(value, dict) and "from_pretrained_arguments" in value:
             yield name, value
@@ -142,7 +143,7 @@ def _part(part: ModelPart, keywords: Mapping[str, Value]) -> RequiredComponent:
 
 def _loading_of(name: str, keywords: Mapping[str, Value]) -> dict[str, Value]:
     """The keywords that concern one component: a dtype may be given for each by name."""
-    loading = {key: value for key, value in keywords.items() if value is not None}
+    loading: dict[str, Value] = {key: value for key, value in keywords.items() if value is not None}
     dtype = loading.get("torch_dtype")
     if isinstance(dtype, dict):
         chosen = dtype.get(name, dtype.get("default"))

@@ -1,0 +1,243 @@
+"""What a run would do, as a value: steps, components and where they are, sizes, files. A pure function of its inputs.
+
+The editor shows a plan from what it last heard of the worker's components; the files of models are looked at, not loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Any, Literal, TypeAlias
+
+from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
+from dw_lsp.planning.requirements import RequiredComponent, required_pipeline
+from dw_lsp.protocol import Component
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.workflow.references import parse_reference, split_result
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
+
+Where: TypeAlias = Literal["device", "host", "disk", "download"]
+#: Stands for the folder of the run to come, which is named when it begins.
+RUN_FOLDER = "RUN"
+#: Bytes of working memory of a VAE decode for each pixel and byte of its element type, as measured by other engines.
+DECODE_BYTES_PER_PIXEL = 2200
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """A step that would be run: `iterations` is `None` where that depends on what an earlier step will give."""
+
+    name: str
+    kind: str
+    iterations: int | None
+    outcome: Literal["run", "reuse"]
+
+
+@dataclass(frozen=True)
+class PlannedComponent:
+    """A component that the run needs and where it is now. `bytes` is `None` for files that are not here yet."""
+
+    key: str
+    name: str
+    class_name: str
+    bytes: int | None
+    device: str | None
+    seconds: float | None
+    where: Where
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes that the run would need; `None` where a model that is not here yet makes it unknowable."""
+
+    device_bytes: int | None
+    host_bytes: int | None
+    disk_bytes: int | None
+    download_bytes: int | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    steps: tuple[PlannedStep, ...]
+    components: tuple[PlannedComponent, ...]
+    estimate: Estimate
+    writes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as `dw.plan` answers it."""
+        return {
+            "steps": [
+                {"name": step.name, "kind": step.kind, "iterations": step.iterations, "outcome": step.outcome}
+                for step in self.steps
+            ],
+            "components": [
+                {
+                    "key": part.key,
+                    "name": part.name,
+                    "class": part.class_name,
+                    "bytes": part.bytes,
+                    "device": part.device,
+                    "seconds": part.seconds,
+                    "where": part.where,
+                }
+                for part in self.components
+            ],
+            "estimate": {
+                "deviceBytes": self.estimate.device_bytes,
+                "hostBytes": self.estimate.host_bytes,
+                "diskBytes": self.estimate.disk_bytes,
+                "downloadBytes": self.estimate.download_bytes,
+            },
+            "writes": list(self.writes),
+        }
+
+
+def plan(
+    workflow: ResolvedWorkflow,
+    folder: Path | None,
+    residency: Mapping[str, Component],
+    output_directory: PurePath,
+    last_step: str | None = None,
+) -> Plan:
+    """What running the workflow would do.
+
+    Arguments: `folder` is that of the workflow file; `residency` the components in the worker's memory by key; `last_step`
+    the step to stop after.
+    Raises `InvalidInput` when a model folder is named that is not there, or `last_step` names no step.
+    """
+    steps = steps_until(workflow, last_step)
+    needed: dict[str, RequiredComponent] = {}
+    for step in steps:
+        if step.kind == "pipeline":
+            needed.update({part.key: part for part in required_pipeline(step, folder).parts})
+    components = tuple(_planned(part, residency.get(part.key)) for part in needed.values())
+    counts = _Counts(workflow)
+    planned = tuple(PlannedStep(step.name, step.kind, counts.iterations(step), "run") for step in steps)
+    writes = tuple(name for step in steps for name in _writes(workflow, step, counts, output_directory))
+    return Plan(planned, components, _estimate(steps, tuple(needed.values()), components), writes)
+
+
+def steps_until(workflow: ResolvedWorkflow, last_step: str | None) -> tuple[ResolvedStep, ...]:
+    """The steps up to and including the one named; all of them for `None`. Raises `InvalidInput` for an unknown name."""
+    if last_step is None:
+        return workflow.steps
+    wanted = workflow.step(last_step)
+    if wanted is None:
+        names = ", ".join(repr(step.name) for step in workflow.steps)
+        raise InvalidInput(f"there is no step named {last_step!r}; the steps are {names}")
+    return workflow.steps[: wanted.index + 1]
+
+
+def _planned(part: RequiredComponent, resident: Component | None) -> PlannedComponent:
+    if resident is not None:
+        return PlannedComponent(
+            part.key, part.name, part.class_name, resident.bytes, resident.device, resident.seconds, "device"
+        )
+    where: Where = "disk" if part.where_from == "disk" else "download"
+    return PlannedComponent(part.key, part.name, part.class_name, part.bytes, None, None, where)
+
+
+def _estimate(
+    steps: tuple[ResolvedStep, ...], needed: tuple[RequiredComponent, ...], components: tuple[PlannedComponent, ...]
+) -> Estimate:
+    sizes = [part.bytes for part in components]
+    missing = [
+        required for required, part in zip(needed, components, strict=True) if part.where in ("disk", "download")
+    ]
+    on_disk = [part.disk_bytes or 0 for part in missing if part.where_from == "disk"]
+    device = None if None in sizes else sum(size or 0 for size in sizes) + max(map(_decode_bytes, steps), default=0)
+    host = (
+        None if any(part.bytes is None for part in missing) else max((part.bytes or 0 for part in missing), default=0)
+    )
+    download = None if any(part.where_from == "download" for part in missing) else 0
+    return Estimate(device, host, sum(on_disk), download)
+
+
+def _decode_bytes(step: ResolvedStep) -> int:
+    """Working memory of decoding a step's images, where their size stands in its arguments; else 0."""
+    arguments = step.body.get("arguments")
+    if step.kind != "pipeline" or not isinstance(arguments, dict):
+        return 0
+    width, height = arguments.get("width"), arguments.get("height")
+    if not isinstance(width, int) or not isinstance(height, int):
+        return 0
+    return DECODE_BYTES_PER_PIXEL * width * height * 4
+
+
+class _Counts:
+    """How many iterations and results each step will have, as far as the text tells."""
+
+    def __init__(self, workflow: ResolvedWorkflow) -> None:
+        self._names = [step.name for step in workflow.steps]
+        self._results: dict[str, int | None] = {}
+        self._iterations: dict[str, int | None] = {}
+        for step in workflow.steps:
+            iterations = self._count(step)
+            self._iterations[step.name] = iterations
+            self._results[step.name] = None if iterations is None else _results_of(step, iterations)
+
+    def iterations(self, step: ResolvedStep) -> int | None:
+        return self._iterations[step.name]
+
+    def results(self, step: ResolvedStep) -> int | None:
+        return self._results[step.name]
+
+    def _count(self, step: ResolvedStep) -> int | None:
+        inputs = step.body.get("inputs")
+        if isinstance(inputs, list):
+            return len(inputs)
+        total = 1
+        for target in _results_used(step.body.get("arguments")):
+            count = self._results.get(split_result(target, self._names)[0])
+            if count is None:
+                return None
+            total *= count
+        return total
+
+
+def _results_used(value: Value) -> list[str]:
+    if isinstance(value, dict):
+        return [target for item in value.values() for target in _results_used(item)]
+    if isinstance(value, list):
+        return [target for item in value for target in _results_used(item)]
+    if isinstance(value, str):
+        reference = parse_reference(value)
+        if reference is not None and reference.kind == "previous_result":
+            return [value.partition(":")[2]]
+    return []
+
+
+def _results_of(step: ResolvedStep, iterations: int) -> int | None:
+    """The number of artifacts of a step, where its own text decides it."""
+    arguments = step.body.get("arguments")
+    values = arguments if isinstance(arguments, dict) else {}
+    if step.kind in ("pipeline", "pipeline_reference"):
+        prompt, images = values.get("prompt"), values.get("num_images_per_prompt", 1)
+        prompts = len(prompt) if isinstance(prompt, list) else 1
+        return iterations * prompts * images if isinstance(images, int) else None
+    if step.kind == "task" and step.body.get("command") in ("gather_images", "gather_videos", "select"):
+        urls = values.get("urls")
+        return len(urls) if isinstance(urls, list) and "glob" not in values else None
+    return iterations if step.kind == "task" else None
+
+
+def _writes(workflow: ResolvedWorkflow, step: ResolvedStep, counts: _Counts, output_directory: PurePath) -> list[str]:
+    """The files that a step's results would be written to."""
+    result = step.result
+    if result is None or result.get("save") is False:
+        return []
+    content_type, base_name = result.get("content_type"), result.get("file_base_name")
+    extension = extension_of(content_type) if isinstance(content_type, str) else None
+    iterations, results = counts.iterations(step), counts.results(step)
+    if extension is None or not iterations or not results:
+        return []
+    base = base_name if isinstance(base_name, str) else None
+    each = max(1, results // iterations)
+    stems = [
+        result_stem(workflow.id, step.name, step.index, iteration, None if extension == ".json" else artifact, base)
+        for iteration in range(iterations)
+        for artifact in range(1 if extension == ".json" else each)
+    ]
+    run_folder = output_directory / safe_name(workflow.id) / RUN_FOLDER
+    return [str(run_folder / (stem + extension)) for stem in stems]
