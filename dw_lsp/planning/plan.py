@@ -1,6 +1,6 @@
 """What a run would do, as a value: steps, components and where they are, sizes, files. A pure function of its inputs.
 
-The editor shows a plan from what it last heard of the worker's components; the files of models are looked at, not loaded.
+The editor shows a plan from what it last heard of the worker's components; files of models are looked at, not loaded.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ def plan(
 ) -> Plan:
     """What running the workflow would do.
 
-    Arguments: `folder` is that of the workflow file; `residency` the components in the worker's memory by key; `last_step`
-    the step to stop after.
+    Arguments: `folder` is that of the workflow file; `residency` the components in the worker's memory by key;
+    `last_step` the step to stop after.
     Raises `InvalidInput` when a model folder is named that is not there, or `last_step` names no step.
     """
     steps = steps_until(workflow, last_step)
@@ -119,7 +119,7 @@ def plan(
 
 
 def steps_until(workflow: ResolvedWorkflow, last_step: str | None) -> tuple[ResolvedStep, ...]:
-    """The steps up to and including the one named; all of them for `None`. Raises `InvalidInput` for an unknown name."""
+    """The steps up to and including the one named; `None` means all. Raises `InvalidInput` for an unknown name."""
     if last_step is None:
         return workflow.steps
     wanted = workflow.step(last_step)

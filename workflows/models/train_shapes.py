@@ -226,7 +226,10 @@ class Training:
             smooth = loss.item() if smooth is None else 0.98 * smooth + 0.02 * loss.item()
             if self.step % 50 == 0:
                 left = (self.steps - self.step) * self.seconds / self.step
-                print(f"{self.name}: step {self.step}/{self.steps}  loss {smooth:.5f}  {left / 60:.1f} min left", flush=True)
+                print(
+                    f"{self.name}: step {self.step}/{self.steps}  loss {smooth:.5f}  {left / 60:.1f} min left",
+                    flush=True,
+                )
             if time.monotonic() - saved > SECONDS_BETWEEN_CHECKPOINTS:
                 self.save()
                 saved = time.monotonic()
@@ -245,7 +248,12 @@ def train_autoencoder(pictures: Pictures, recipe: Recipe, checkpoints: Path, dev
     """Pictures -> latents -> the same pictures, with a light pull of the latents towards a normal distribution."""
     torch.manual_seed(recipe.seed)
     training = Training(
-        "autoencoder", make_autoencoder().to(device, memory_format=torch.channels_last), recipe.autoencoder_steps, recipe.autoencoder_rate, recipe, checkpoints
+        "autoencoder",
+        make_autoencoder().to(device, memory_format=torch.channels_last),
+        recipe.autoencoder_steps,
+        recipe.autoencoder_rate,
+        recipe,
+        checkpoints,
     )
     model = training.module
 
@@ -278,7 +286,12 @@ class Denoiser(nn.Module):
 
 
 def train_denoiser(
-    latents: torch.Tensor, pictures: Pictures, tokenizer: CLIPTokenizer, recipe: Recipe, checkpoints: Path, device: torch.device
+    latents: torch.Tensor,
+    pictures: Pictures,
+    tokenizer: CLIPTokenizer,
+    recipe: Recipe,
+    checkpoints: Path,
+    device: torch.device,
 ) -> Training:
     """Noised latents and a caption -> the velocity (Salimans & Ho 2022), with captions dropped for guidance."""
     torch.manual_seed(recipe.seed + 1)
@@ -291,10 +304,14 @@ def train_denoiser(
         source = torch.Generator().manual_seed(recipe.seed * 2_000_003 + step)
         words = random.Random(recipe.seed * 3_000_017 + step)
         captions = [
-            "" if words.random() < recipe.caption_dropout else training_caption(scenes[int(pictures.scenes[index])], words)
+            ""
+            if words.random() < recipe.caption_dropout
+            else training_caption(scenes[int(pictures.scenes[index])], words)
             for index in chosen
         ]
-        tokens = tokenizer(captions, padding="max_length", truncation=True, max_length=PROMPT_TOKENS, return_tensors="pt")
+        tokens = tokenizer(
+            captions, padding="max_length", truncation=True, max_length=PROMPT_TOKENS, return_tensors="pt"
+        )
         clean = latents[chosen]
         noise = torch.randn(clean.shape, generator=source)
         # Stratified timesteps: each batch sees the whole range of noise, so the loss is quieter.
