@@ -1,0 +1,54 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+# Without a GPU this release of torch comes as a CPU build; with one, pip chooses by the range in pyproject.toml.
+TORCH_CPU := torch==2.13.0
+
+.PHONY: demo test lint types format docs vsix benchmark clean
+.DEFAULT_GOAL := test
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/torch: | $(BIN)/python
+	@command -v nvidia-smi >/dev/null 2>&1 || $(PIP) "$(TORCH_CPU)"
+	@touch $@
+
+$(VENV)/worker: pyproject.toml $(VENV)/torch
+	$(PIP) -e ".[worker]"
+	@touch $@
+
+$(VENV)/dev: pyproject.toml $(VENV)/torch
+	$(PIP) -e ".[worker,dev]"
+	@touch $@
+
+demo: $(VENV)/worker
+	$(BIN)/dw-lsp run workflows/shapes.dw.json
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev
+	$(BIN)/mypy
+
+format: $(VENV)/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/dev
+	$(BIN)/python docs/generate.py
+
+vsix:
+	cd vscode-extension && npm ci --no-audit --no-fund && PYTHON=$(PYTHON) npm run package
+
+benchmark: $(VENV)/dev
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+clean:
+	rm -rf $(VENV) build dist outputs

@@ -1,0 +1,132 @@
+"""Models found on disk, with exact sizes, and identities that change when the files do."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from dw_lsp.catalog.models import elements_of, find_model, hub_cache, looks_local, weight_files
+
+
+def write_safetensors(file: Path, tensors: dict[str, tuple[str, list[int]]]) -> None:
+    """A valid file of zeros: header length, header, data."""
+    sizes = {"F32": 4, "F16": 2, "I64": 8}
+    header: dict[str, object] = {"__metadata__": {"format": "pt"}}
+    offset = 0
+    for name, (kind, shape) in tensors.items():
+        count = 1
+        for size in shape:
+            count *= size
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [offset, offset + count * sizes[kind]]}
+        offset += count * sizes[kind]
+    text = json.dumps(header).encode()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(struct.pack("<Q", len(text)) + text + bytes(offset))
+
+
+def make_model(folder: Path) -> Path:
+    """A model folder with a unet, a tokenizer, a scheduler and an absent safety checker."""
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "tokenizer": ["transformers", "CLIPTokenizer"],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "safety_checker": [None, None],
+        "requires_safety_checker": False,
+    }
+    folder.mkdir(parents=True)
+    (folder / "model_index.json").write_text(json.dumps(index))
+    write_safetensors(
+        folder / "unet" / "diffusion_pytorch_model.safetensors", {"a": ("F16", [10, 20]), "b": ("I64", [3])}
+    )
+    (folder / "unet" / "config.json").write_text("{}")
+    (folder / "tokenizer").mkdir()
+    (folder / "tokenizer" / "vocab.json").write_text("{}")
+    (folder / "scheduler").mkdir()
+    return folder
+
+
+def test_a_local_model_has_its_parts_and_sizes(tmp_path: Path) -> None:
+    make_model(tmp_path / "models" / "tiny")
+    model = find_model("./models/tiny", tmp_path)
+    assert model is not None and model.pipeline_class == "StableDiffusionPipeline"
+    assert [part.name for part in model.parts] == ["unet", "tokenizer", "scheduler"]
+    unet = model.parts[0]
+    assert unet.class_name == "UNet2DConditionModel"
+    assert dict(unet.weights.elements) == {"F16": 200, "I64": 3}
+    assert unet.weights.bytes_as(4) == 200 * 4 + 3 * 8
+    assert unet.weights.bytes_as(2) == 200 * 2 + 3 * 8
+
+
+def test_a_copy_of_the_same_configuration_is_told_from_changed_weights(tmp_path: Path) -> None:
+    folder = make_model(tmp_path / "tiny")
+    before = find_model("tiny", tmp_path)
+    write_safetensors(folder / "unet" / "diffusion_pytorch_model.safetensors", {"a": ("F16", [10, 21])})
+    after = find_model("tiny", tmp_path)
+    assert before is not None and after is not None
+    assert before.parts[0].identity != after.parts[0].identity
+    assert before.parts[1].identity == after.parts[1].identity
+
+
+def test_a_hub_model_is_found_in_the_cache_by_branch_and_by_commit(tmp_path: Path) -> None:
+    base = tmp_path / "models--owner--tiny"
+    make_model(base / "snapshots" / "abc123")
+    (base / "refs").mkdir()
+    (base / "refs" / "main").write_text("abc123")
+    assert find_model("owner/tiny", None, cache=tmp_path) is not None
+    assert find_model("owner/tiny", None, revision="abc123", cache=tmp_path) is not None
+    assert find_model("owner/other", None, cache=tmp_path) is None
+
+
+def test_a_component_folder_is_a_model_of_one_part(tmp_path: Path) -> None:
+    folder = tmp_path / "vae"
+    folder.mkdir()
+    (folder / "config.json").write_text('{"_class_name": "AutoencoderKL"}')
+    model = find_model("vae", tmp_path)
+    assert model is not None and model.pipeline_class is None
+    assert model.parts[0].class_name == "AutoencoderKL"
+
+
+@pytest.mark.parametrize("name", ["nowhere", "./nowhere", "owner/nowhere"])
+def test_what_is_not_there_is_not_found(tmp_path: Path, name: str) -> None:
+    assert find_model(name, tmp_path, cache=tmp_path / "cache") is None
+
+
+def test_a_broken_index_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "model_index.json").write_text("{ not json")
+    assert find_model("tiny", tmp_path) is None
+
+
+def test_a_broken_header_tells_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(b"\x05\x00\x00\x00\x00\x00\x00\x00hello")
+    assert elements_of(file) == {}
+
+
+def test_the_variant_is_read_before_the_plain_weights(tmp_path: Path) -> None:
+    names = ["model.bin", "model.fp16.safetensors", "model.safetensors"]
+    files = [tmp_path / name for name in names]
+    assert [file.name for file in weight_files(files, "fp16")] == ["model.fp16.safetensors"]
+    assert [file.name for file in weight_files(files, None)] == ["model.safetensors"]
+
+
+def test_shards_are_read_together(tmp_path: Path) -> None:
+    names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+    assert [file.name for file in weight_files([tmp_path / name for name in names], None)] == names
+
+
+@pytest.mark.parametrize(
+    ("name", "local"),
+    [("./a", True), ("/a/b", True), ("../a", True), ("owner/name", False), ("name", False), ("a/b/c", True)],
+)
+def test_a_name_that_can_only_be_a_folder(name: str, local: bool) -> None:
+    assert looks_local(name) is local
+
+
+def test_the_cache_is_where_the_hub_client_keeps_it(tmp_path: Path) -> None:
+    assert hub_cache({"HF_HUB_CACHE": str(tmp_path)}) == tmp_path
+    assert hub_cache({"HF_HOME": str(tmp_path)}) == tmp_path / "hub"
