@@ -1,0 +1,114 @@
+"""Components are named by what they are made of, not by who asks for them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dw_lsp.planning.requirements import RequiredPipeline, dtype_bytes, required_pipeline
+from dw_lsp.text.syntax_tree import Range
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+WHERE = Range(5, 9)
+
+
+def make_model(folder: Path) -> None:
+    """The least that counts as a model: an index and the configurations of two parts."""
+    index = {
+        "_class_name": "StableDiffusionPipeline",
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+        "scheduler": ["diffusers", "DDIMScheduler"],
+    }
+    folder.mkdir(parents=True)
+    (folder / "model_index.json").write_text(json.dumps(index))
+    for name in ("unet", "vae", "scheduler"):
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text(json.dumps({"part": name}))
+
+
+def step(name: str = "draw", kind: str = "StableDiffusionPipeline", **members: Any) -> ResolvedStep:
+    loading = {"model_name": "./tiny", **members.pop("loading", {})}
+    body = {"configuration": {"component_type": kind}, "from_pretrained_arguments": loading, "arguments": {}, **members}
+    return ResolvedStep(name, 0, "pipeline", body, None, None, False, False, WHERE, {})
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make_model(tmp_path / "tiny")
+    return tmp_path
+
+
+def keys(required: RequiredPipeline) -> dict[str, str]:
+    return {part.name: part.key for part in required.parts}
+
+
+def test_the_components_are_those_of_the_index_without_the_scheduler(folder: Path) -> None:
+    assert list(keys(required_pipeline(step(), folder))) == ["unet", "vae"]
+
+
+def test_another_step_class_and_spelling_name_the_same_components(folder: Path) -> None:
+    first = required_pipeline(step(), folder)
+    again = required_pipeline(
+        step("other", "StableDiffusionImg2ImgPipeline", loading={"model_name": "tiny", "low_cpu_mem_usage": True}),
+        folder,
+    )
+    assert keys(first) == keys(again)
+
+
+@pytest.mark.parametrize("loading", [{"torch_dtype": "torch.float16"}, {"variant": "fp16"}])
+def test_what_changes_the_weights_changes_the_key(folder: Path, loading: dict[str, Any]) -> None:
+    plain, changed = keys(required_pipeline(step(), folder)), keys(required_pipeline(step(loading=loading), folder))
+    assert all(plain[name] != changed[name] for name in plain)
+
+
+def test_a_dtype_for_one_component_leaves_the_others(folder: Path) -> None:
+    plain = keys(required_pipeline(step(), folder))
+    one = keys(required_pipeline(step(loading={"torch_dtype": {"unet": "torch.float16"}}), folder))
+    assert plain["unet"] != one["unet"] and plain["vae"] == one["vae"]
+
+
+def test_a_component_switched_off_is_not_needed(folder: Path) -> None:
+    assert list(keys(required_pipeline(step(loading={"vae": None}), folder))) == ["unet"]
+
+
+def test_a_component_of_the_workflow_replaces_that_of_the_model(folder: Path) -> None:
+    own = {
+        "configuration": {"component_type": "AutoencoderKL"},
+        "from_pretrained_arguments": {"model_name": "./tiny/vae"},
+    }
+    plain, changed = required_pipeline(step(), folder), required_pipeline(step(vae=own), folder)
+    assert keys(plain)["unet"] == keys(changed)["unet"]
+    assert list(changed.explicit) == ["vae"]
+
+
+def test_the_same_files_under_a_workflow_component_are_the_same_component(folder: Path) -> None:
+    own = {
+        "configuration": {"component_type": "AutoencoderKL"},
+        "from_pretrained_arguments": {"model_name": "./tiny/vae"},
+    }
+    assert keys(required_pipeline(step(), folder))["vae"] == keys(required_pipeline(step(vae=own), folder))["vae"]
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "../nowhere", "./empty", "empty"])
+def test_a_folder_without_a_model_is_told_with_its_place(folder: Path, name: str) -> None:
+    (folder / "empty").mkdir()
+    with pytest.raises(InvalidInput, match="model folder") as caught:
+        required_pipeline(step(loading={"model_name": name}), folder)
+    assert caught.value.range == WHERE and caught.value.hint
+
+
+def test_a_hub_model_that_is_not_here_would_be_downloaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(folder / "cache"))
+    (part,) = required_pipeline(step(loading={"model_name": "owner/name"}), folder).parts
+    assert part.where_from == "download" and part.bytes is None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "size"), [("torch.float16", 2), ("bfloat16", 2), ("torch.float32", 4), ("torch.new", None), (None, None)]
+)
+def test_the_size_of_a_dtype(dtype: str | None, size: int | None) -> None:
+    assert dtype_bytes(dtype) == size
