@@ -210,7 +210,7 @@ class Log(_Written):
     run_id: str | None = None
 
 
-Event: TypeAlias = Union[RunStarted, RunProgress, Preview, StepFinished, RunFinished, MemoryChanged, WorkerState, Log]
+Event: TypeAlias = RunStarted | RunProgress | Preview | StepFinished | RunFinished | MemoryChanged | WorkerState | Log
 EVENTS: tuple[type, ...] = (
     RunStarted,
     RunProgress,
