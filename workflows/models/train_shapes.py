@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import copy
 import json
+import math
 import random
 import time
 from collections.abc import Callable
@@ -39,7 +40,7 @@ class Recipe:
     autoencoder_steps: int = 2200
     autoencoder_batch: int = 24
     autoencoder_rate: float = 2e-3
-    denoiser_steps: int = 3600
+    denoiser_steps: int = 4800
     denoiser_batch: int = 64
     denoiser_rate: float = 2e-3
     caption_dropout: float = 0.10
@@ -189,7 +190,7 @@ class Training:
         if step < warm:
             return self.rate * (step + 1) / warm
         progress = (step - warm) / max(1, self.steps - warm)
-        return self.rate * (0.02 + 0.98 * 0.5 * (1 + numpy.cos(numpy.pi * progress)))
+        return self.rate * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
 
     def save(self) -> None:
         state = {
