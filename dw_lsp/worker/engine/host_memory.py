@@ -1,0 +1,136 @@
+"""Memory of this machine and of this process, asked of each system in its own way; `None` for what it does not tell."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import importlib.util
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class HostMemory:
+    """Bytes: the machine's memory, what of it is free for use, this process's share now and at its highest."""
+
+    total: int | None
+    free: int | None
+    process: int | None
+    process_peak: int | None
+
+
+def host_memory() -> HostMemory:
+    """The host's memory now."""
+    if sys.platform == "linux":
+        return _linux()
+    if importlib.util.find_spec("psutil") is not None:
+        return _psutil(importlib.import_module("psutil"))
+    if sys.platform == "win32":
+        return _windows()
+    return HostMemory(_sysconf("SC_PHYS_PAGES"), _sysconf("SC_AVPHYS_PAGES"), None, _peak_usage())
+
+
+# ---------------------------------------------------------------- Linux
+
+
+def _linux() -> HostMemory:
+    machine, process = _fields("/proc/meminfo"), _fields("/proc/self/status")
+    total, free = machine.get("MemTotal"), machine.get("MemAvailable")
+    limit, used = _container_limit()
+    if limit is not None and (total is None or limit < total):
+        total = limit
+        free = min(free or limit, max(0, limit - (used or 0)))
+    return HostMemory(total, free, process.get("VmRSS"), process.get("VmHWM"))
+
+
+def _fields(path: str) -> dict[str, int]:
+    """The lines of the form `Name:   123 kB`, in bytes."""
+    found: dict[str, int] = {}
+    try:
+        text = Path(path).read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return found
+    for line in text.splitlines():
+        name, _, value = line.partition(":")
+        words = value.split()
+        if len(words) == 2 and words[1] == "kB" and words[0].isdigit():
+            found[name] = int(words[0]) * 1024
+    return found
+
+
+def _container_limit() -> tuple[int | None, int | None]:
+    """A container's limit and use, where one is set: it counts, not the machine's memory."""
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        value = _number(limit)
+        if value is not None:
+            return value, _number(used)
+    return None, None
+
+
+def _number(path: str) -> int | None:
+    try:
+        text = Path(path).read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None
+
+
+# ---------------------------------------------------------------- other systems
+
+
+def _psutil(psutil: Any) -> HostMemory:
+    machine, process = psutil.virtual_memory(), psutil.Process().memory_info()
+    return HostMemory(machine.total, machine.available, process.rss, getattr(process, "peak_wset", None) or _peak_usage())
+
+
+def _sysconf(name: str) -> int | None:
+    if not hasattr(os, "sysconf") or name not in os.sysconf_names:
+        return None
+    pages = os.sysconf(name)
+    return pages * os.sysconf("SC_PAGE_SIZE") if pages > 0 else None
+
+
+def _peak_usage() -> int | None:
+    """The process's highest memory use; macOS counts it in bytes, other systems in kilobytes."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+class _MemoryStatus(ctypes.Structure):
+    """What Windows' GlobalMemoryStatusEx fills in."""
+
+    _fields_ = (
+        ("length", ctypes.c_ulong),
+        ("load", ctypes.c_ulong),
+        ("total", ctypes.c_ulonglong),
+        ("free", ctypes.c_ulonglong),
+        ("others", ctypes.c_ulonglong * 5),
+    )
+
+
+def _windows() -> HostMemory:
+    status = _MemoryStatus()
+    status.length = ctypes.sizeof(status)
+    kernel: Any = getattr(ctypes, "windll", None)
+    if kernel is None or not kernel.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
+        return HostMemory(None, None, None, None)
+    return HostMemory(int(status.total), int(status.free), None, None)
+
+
+def return_free_memory() -> None:
+    """Give memory that the C library keeps for reuse back to the system, where that can be asked for (glibc)."""
+    if sys.platform != "linux":
+        return
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)

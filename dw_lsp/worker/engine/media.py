@@ -1,0 +1,63 @@
+"""Pictures that a workflow names, as live images: from files it may read and from public addresses."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dw_lsp.worker.engine.allowed_paths import AllowedPaths
+from dw_lsp.worker.engine.downloads import download, is_address
+from dw_lsp.workflow.resolved import InvalidInput
+
+#: What Pillow may try: reading is limited to formats that workflows use, since each reader is code fed with foreign data.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
+
+
+class Media:
+    """Reads pictures for one workflow file. Arguments: what may be read; the folder where relative paths start."""
+
+    def __init__(self, allowed: AllowedPaths, folder: Path | None):
+        self._allowed, self._folder = allowed, folder
+
+    def check(self, location: str) -> None:
+        """Raise `InvalidInput` unless the picture can be there: an address, or a readable file in an allowed folder."""
+        if not is_address(location):
+            self._file(location)
+
+    def image(self, location: str) -> Image.Image:
+        """The picture, upright, as RGB. Raises `InvalidInput` when it is not there, may not be read, or is none."""
+        if is_address(location):
+            data = download(location)
+        else:
+            try:
+                data = self._file(location).read_bytes()
+            except OSError as error:
+                raise InvalidInput(f"the image {location!r} cannot be read: {error.strerror or error}") from error
+        return decode(data, location)
+
+    def find(self, pattern: str) -> list[Path]:
+        """The pictures that a pattern finds, sorted by path."""
+        return [path for path in self._allowed.find(pattern, self._folder) if path.suffix.lower() in EXTENSIONS]
+
+    def _file(self, location: str) -> Path:
+        if location.lower().startswith("file:") or "://" in location:
+            raise InvalidInput(f"{location!r} is no path and no http(s) address")
+        path = self._allowed.resolve(location, self._folder, "the image")
+        if not path.is_file():
+            raise InvalidInput(f"there is no image {location!r} (looked for at {path})")
+        return path
+
+
+def decode(data: bytes, location: str) -> Image.Image:
+    """The picture in these bytes, upright, as RGB. Raises `InvalidInput` when they are none."""
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except UnidentifiedImageError as error:
+        known = ", ".join(FORMATS)
+        raise InvalidInput(f"{location!r} is no picture that can be read (known are {known})") from error
+    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+        raise InvalidInput(f"the image {location!r} is damaged: {error}") from error

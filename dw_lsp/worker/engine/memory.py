@@ -1,0 +1,166 @@
+"""Memory reports with real values: the device's, the host's, this process's; and what grew from run to run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import torch
+
+from dw_lsp.protocol import Component, MemoryReport
+from dw_lsp.worker.engine.host_memory import HostMemory, host_memory
+
+#: How often memory is looked at while a run is busy, and how often it is reported. Seconds.
+SAMPLING_SECONDS = 0.1
+REPORTING_SECONDS = 1.0
+
+
+class Meter:
+    """Measures memory. Any thread may ask; the baseline for growth is set by the run that ends first after a cleanup."""
+
+    def __init__(self, device: torch.device, name: str):
+        self._device, self._name = device, name
+        self._baseline: int | None = None
+        self._peak: int | None = None
+
+    def used(self) -> int | None:
+        """Bytes in use now: on the device, or of this process where the device is the CPU itself."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.memory_allocated(self._device))
+        if self._device.type == "mps":
+            return int(torch.mps.current_allocated_memory())
+        return host_memory().process
+
+    def report(
+        self, components: Sequence[Component], run_count: int, warning_bytes: int | None = None
+    ) -> MemoryReport:
+        """The memory now. Arguments: `warning_bytes` is the growth from which on the report warns; `None`: never."""
+        host = host_memory()
+        allocated, reserved, free, total, peak = self._device_values(host, components)
+        used = self.used()
+        growth = None if used is None or self._baseline is None else used - self._baseline
+        return MemoryReport(
+            device=self._device.type,
+            device_name=self._name,
+            allocated_bytes=allocated,
+            reserved_bytes=reserved,
+            free_bytes=free,
+            total_bytes=total,
+            peak_bytes=peak,
+            process_bytes=host.process,
+            host_free_bytes=host.free,
+            run_count=run_count,
+            components=tuple(components),
+            growth_bytes=growth,
+            warnings=_growth_warning(growth, warning_bytes),
+        )
+
+    def _device_values(
+        self, host: HostMemory, components: Sequence[Component]
+    ) -> tuple[int | None, int | None, int | None, int | None, int | None]:
+        """Allocated, reserved, free, total and peak bytes. On a CPU: the components', the process's, the machine's."""
+        if self._device.type == "cuda":
+            free, total = torch.cuda.mem_get_info(self._device)
+            allocated = int(torch.cuda.memory_allocated(self._device))
+            reserved = int(torch.cuda.memory_reserved(self._device))
+            return allocated, reserved, int(free), int(total), int(torch.cuda.max_memory_allocated(self._device))
+        if self._device.type == "mps":
+            allocated = int(torch.mps.current_allocated_memory())
+            reserved = int(torch.mps.driver_allocated_memory())
+            limit = int(torch.mps.recommended_max_memory())
+            return allocated, reserved, max(0, limit - reserved), limit, None
+        return sum(each.bytes for each in components), host.process, host.free, host.total, host.process_peak
+
+    def note_run(self) -> None:
+        """A run has ended: the first one after a cleanup sets what later growth is measured against."""
+        if self._baseline is None:
+            self._baseline = self.used()
+
+    def forget(self) -> None:
+        """Everything was cleaned up: growth counts anew."""
+        self._baseline = None
+
+    def begin_peak(self) -> None:
+        """From now on `peak` tells the highest use since this call."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        self._peak = self.used()
+
+    def sample(self) -> None:
+        """Look once more: what is in use now may be the highest so far."""
+        used = self.used()
+        if used is not None:
+            self._peak = max(self._peak or 0, used)
+
+    def peak(self) -> int | None:
+        """The highest use since `begin_peak`: exact on CUDA, elsewhere the highest of the samples."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated(self._device))
+        self.sample()
+        return self._peak
+
+    def capacity(self) -> int | None:
+        """Bytes of the device's memory in all."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self._device)[1])
+        if self._device.type == "mps":
+            return int(torch.mps.recommended_max_memory())
+        return host_memory().total
+
+
+def _growth_warning(growth: int | None, warning_bytes: int | None) -> tuple[str, ...]:
+    if growth is None or warning_bytes is None or growth <= warning_bytes:
+        return ()
+    megabytes = 1024 * 1024
+    return (
+        f"Memory has grown by {growth // megabytes} MB since the first run, more than the "
+        f"{warning_bytes // megabytes} MB of dw.memory.growthWarningMb. dw.clear gives all of it back.",
+    )
+
+
+class Sampler:
+    """Looks at memory while a run is busy, on a thread of its own, and reports about once a second."""
+
+    def __init__(self, meter: Meter, report: Callable[[], None]):
+        self._meter, self._report = meter, report
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="memory", daemon=True)
+
+    def __enter__(self) -> Sampler:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        samples = 0
+        while not self._stop.wait(SAMPLING_SECONDS):
+            self._meter.sample()
+            samples += 1
+            if samples * SAMPLING_SECONDS >= REPORTING_SECONDS:
+                samples = 0
+                self._report()
+
+
+def budget_bytes(setting: float | str, capacity: int | None) -> int | None:
+    """How many bytes a budget setting allows: a part of the capacity (0.9) or an amount ("20GB").
+
+    Returns `None` when it cannot be known. Raises `ValueError` for text that is no amount.
+    """
+    if isinstance(setting, str):
+        return _amount(setting)
+    return None if capacity is None else int(capacity * setting)
+
+
+_UNITS = {"": 1, "B": 1, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
+
+
+def _amount(text: str) -> int:
+    digits = text.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ ")
+    unit = text.strip()[len(digits) :].strip().upper().replace("IB", "B")
+    try:
+        return int(float(digits) * _UNITS[unit])
+    except (KeyError, ValueError):
+        raise ValueError(f"{text!r} is no amount of memory: write 0.9 or \"20GB\"") from None

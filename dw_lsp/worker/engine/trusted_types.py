@@ -1,0 +1,159 @@
+"""Which Python objects a workflow's text may name: classes of the allowed packages, of kinds that are meant for it.
+
+A workflow may come from anywhere. Naming a type must never run code that the user has not allowed.
+"""
+
+from __future__ import annotations
+
+import copy
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import diffusers
+import torch
+
+from dw_lsp.workflow.resolved import InvalidInput
+
+_DOTTED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+LONGEST_NAME = 200
+#: Modules of diffusers in which the classes live that choose a pipeline class by themselves.
+_AUTO_PIPELINES = "diffusers.pipelines.auto_pipeline"
+#: Classes with one of these methods are made to be loaded from a folder.
+_LOADERS = ("from_pretrained", "from_config")
+
+
+class TrustedTypes:
+    """Looks up what a workflow names. Arguments: the packages from which types may be taken."""
+
+    def __init__(self, allowed_modules: Iterable[str]):
+        self._allowed = tuple(allowed_modules)
+
+    def pipeline(self, name: str) -> Any:
+        """The pipeline class of that name. Raises `InvalidInput` when there is none, or it may not be used."""
+        found = self._class(name, "a pipeline")
+        if issubclass(found, diffusers.DiffusionPipeline) or found.__module__ == _AUTO_PIPELINES:
+            return found
+        if "Modular" in found.__name__ or "modular_pipelines" in found.__module__:
+            raise InvalidInput(
+                f"{name} is a modular pipeline, which this engine does not run yet",
+                hint="Use the pipeline class of the same model, where there is one.",
+            )
+        raise InvalidInput(f"{name} is no pipeline: it is {_what(found)}")
+
+    def scheduler(self, name: str) -> Any:
+        """The scheduler class of that name. Raises `InvalidInput` when it is none, or may not be used."""
+        found = self._class(name, "a scheduler")
+        if issubclass(found, diffusers.SchedulerMixin):
+            return found
+        raise InvalidInput(f"{name} is no scheduler: it is {_what(found)}")
+
+    def component(self, name: str) -> Any:
+        """The class of a component (model, tokenizer, processor). Raises `InvalidInput` when it is none."""
+        found = self._class(name, "a component")
+        if issubclass(found, diffusers.DiffusionPipeline):
+            raise InvalidInput(f"{name} is a pipeline; a component of one is wanted here")
+        if any(callable(getattr(found, method, None)) for method in _LOADERS):
+            return found
+        raise InvalidInput(f"{name} cannot be loaded as a component: it is {_what(found)}")
+
+    def dtype(self, name: str) -> torch.dtype:
+        """The dtype of that name, such as `torch.float16`. Raises `InvalidInput` when it is none."""
+        found = getattr(torch, name.removeprefix("torch."), None)
+        if isinstance(found, torch.dtype):
+            return found
+        names = [value for value in dir(torch) if isinstance(getattr(torch, value), torch.dtype)]
+        raise InvalidInput(f"{name!r} is no dtype of torch{_nearest(name.removeprefix('torch.'), names, 'torch.')}")
+
+    def value(self, name: str) -> Any:
+        """What a string under a `*_type` key means: a dtype or a class of an allowed package.
+
+        Returns `None` for a name without dots that diffusers does not have: it is then an ordinary text.
+        Raises `InvalidInput` for a name with dots that leads nowhere, or to something that may not be used.
+        """
+        if "." not in name and not hasattr(diffusers, name):
+            return None
+        if name.startswith("torch.") and isinstance(getattr(torch, name[6:], None), torch.dtype):
+            return self.dtype(name)
+        return self._class(name, "a type")
+
+    def constant(self, name: str) -> Any:
+        """The value of `constant:NAME`: data only; lists, objects and sets are copied.
+
+        Raises `InvalidInput` when there is no such value, or it is a class or a function.
+        """
+        if not _DOTTED.fullmatch(name) or len(name) > LONGEST_NAME:
+            raise InvalidInput(f"{name!r} is no name of a constant: write constant:package.module.NAME")
+        path = name if "." in name else f"diffusers.{name}"
+        found = self._lookup(path, name)
+        if callable(found) or inspect.ismodule(found):
+            raise InvalidInput(f"constant:{name} is {_what(found)}, not a value")
+        return copy.copy(found) if isinstance(found, (list, dict, set)) else found
+
+    def check_package(self, package: str, purpose: str) -> None:
+        """Raise `InvalidInput` unless things may be taken from a package."""
+        if package.partition(".")[0] not in self._allowed:
+            raise InvalidInput(
+                f"{purpose} comes from the package {package.partition('.')[0]!r}, which is not allowed",
+                hint=f"Allowed are {', '.join(self._allowed)}. To allow more, set dw.security.allowedModules.",
+            )
+
+    def _class(self, name: str, wanted: str) -> Any:
+        if not _DOTTED.fullmatch(name) or len(name) > LONGEST_NAME:
+            raise InvalidInput(f"{name!r} is no name of {wanted}")
+        path = name if "." in name else f"diffusers.{name}"
+        found = self._lookup(path, name)
+        if not inspect.isclass(found):
+            raise InvalidInput(f"{name} is no class: it is {_what(found)}")
+        # A class that a library has merely imported from elsewhere is not one of the library's own.
+        self.check_package(found.__module__, f"the class {name}")
+        if found.__module__.startswith("diffusers.utils.dummy"):
+            raise InvalidInput(_not_installed(found, name))
+        return found
+
+    def _lookup(self, path: str, name: str) -> Any:
+        """The object at a dotted path: the longest part that can be imported is a module, the rest are attributes."""
+        self.check_package(path, name)
+        parts = path.split(".")
+        module, rest = importlib.import_module(parts[0]), parts[1:]
+        while rest and not hasattr(module, rest[0]):
+            try:
+                module = importlib.import_module(f"{module.__name__}.{rest[0]}")
+            except ModuleNotFoundError:
+                break
+            rest = rest[1:]
+        found: Any = module
+        for index, part in enumerate(rest):
+            if part.startswith("_") or not hasattr(found, part):
+                near = _nearest(part, dir(found)) if index == len(rest) - 1 else ""
+                raise InvalidInput(f"{parts[0]} has no {name!r}{near}")
+            found = getattr(found, part)
+        return found
+
+
+def _what(found: Any) -> str:
+    if inspect.isclass(found):
+        for base, kind in (
+            (diffusers.DiffusionPipeline, "a pipeline"),
+            (diffusers.SchedulerMixin, "a scheduler"),
+            (torch.nn.Module, "a model"),
+        ):
+            if issubclass(found, base):
+                return kind
+        return "a class of another kind"
+    if inspect.ismodule(found):
+        return "a module"
+    return "a function" if callable(found) else f"a {type(found).__name__}"
+
+
+def _nearest(name: str, names: list[str], prefix: str = "") -> str:
+    close = difflib.get_close_matches(name, [each for each in names if not each.startswith("_")], 3)
+    return f"; did you mean {' or '.join(prefix + each for each in close)}?" if close else ""
+
+
+def _not_installed(found: Any, name: str) -> str:
+    needed = [package for package in getattr(found, "_backends", []) if package != "torch"]
+    return f"{name} needs {' and '.join(needed)}, which this Python does not have. Install: pip install {' '.join(needed)}"

@@ -1,0 +1,102 @@
+"""Getting ready before the first run: import the torch stack ahead, tell what was found, bring its logs in line."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import importlib.metadata
+import importlib.util
+import logging
+import platform
+import sys
+from collections.abc import Callable
+
+#: Imported in this order; each brings most of what the next needs.
+REQUIRED = ("torch", "diffusers")
+#: Distributions whose versions are told, where they are installed.
+REPORTED = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "pillow", "peft", "numpy")
+
+
+class CannotStart(Exception):
+    """This Python cannot be a worker: what is missing or broken, and how to mend it."""
+
+    def __init__(self, message: str, hint: str):
+        super().__init__(message)
+        self.message, self.hint = message, hint
+
+
+def import_libraries(log: Callable[[str, str], None]) -> dict[str, str]:
+    """Import what every run needs and return the versions found.
+
+    Arguments: `log` receives a level and a line. Raises `CannotStart` when torch or diffusers is missing or broken.
+    """
+    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise CannotStart(
+            f"{sys.executable} has no {' and no '.join(missing)}",
+            f"{_install(missing)}  (or set dw.worker.python to a Python that has them)",
+        )
+    _import("torch")
+    if importlib.util.find_spec("transformers") is None:
+        log("warning", f"{sys.executable} has no transformers: most pipelines will not load. {_install(['transformers'])}")
+    else:
+        _import("transformers")
+    _import("diffusers")
+    _import("diffusers.pipelines.pipeline_utils")
+    _quiet_the_libraries()
+    return versions()
+
+
+def _import(name: str) -> None:
+    try:
+        importlib.import_module(name)
+    except Exception as error:
+        library = name.partition(".")[0]
+        raise CannotStart(
+            f"{library} in {sys.executable} cannot be imported: {type(error).__name__}: {error}",
+            f"Install it again: {_install([library])} --force-reinstall",
+        ) from error
+
+
+def _install(packages: list[str]) -> str:
+    return f"{sys.executable} -m pip install {' '.join(packages)}"
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the libraries that decide a result."""
+    found = {"python": platform.python_version()}
+    for name in REPORTED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _quiet_the_libraries() -> None:
+    """Let the libraries log through Python's logging, once, and draw no progress bars: progress has its own messages."""
+    for name in ("diffusers.utils.logging", "transformers.utils.logging"):
+        if name.partition(".")[0] in sys.modules:
+            library = importlib.import_module(name)
+            library.disable_default_handler()
+            library.enable_propagation()
+            library.disable_progress_bar()
+    if "huggingface_hub" in sys.modules:
+        importlib.import_module("huggingface_hub.utils").disable_progress_bars()
+
+
+def send_logs_to(handler: logging.Handler) -> None:
+    """Let every log record and every Python warning go to the handler."""
+    root = logging.getLogger()
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    # What these two tell at this level is for their own developers.
+    for chatty in ("httpx", "urllib3", "PIL"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def settle_garbage() -> None:
+    """Collect once and set what is left aside: modules and models live on and need not be looked through again."""
+    gc.collect()
+    gc.freeze()
