@@ -28,6 +28,7 @@ from dw_lsp.protocol import (
     decode,
     encode,
     frame_length,
+    frames,
 )
 
 KINDS: tuple[type, ...] = typing.get_args(Message)
@@ -125,7 +126,7 @@ def test_an_absurd_length_is_refused_before_memory_is_taken() -> None:
 
 
 def test_a_message_too_large_for_a_frame_is_an_error_at_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "LARGEST_FRAME", 100)
+    monkeypatch.setattr(frames, "LARGEST_FRAME", 100)
     with pytest.raises(ValueError, match="larger than a frame"):
         encode(PreviewMade("1", "draw", 0, 1, 2, "image/png", "x" * 200, 8, 8))
 

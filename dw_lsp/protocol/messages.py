@@ -1,24 +1,15 @@
-"""Every message that can pass between the supervisor and the worker process, and how one travels.
+"""Every message that can pass between the supervisor and the worker process.
 
-One JSON object behind a four-byte length (big-endian). Times are seconds, sizes bytes, positions code-point offsets into
-the text that was sent. Standard library only: both processes import this module, the worker's Python may have nothing else.
+Times are seconds, sizes bytes, positions code-point offsets into the text that was sent.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import struct
-import types
-import typing
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, TypeAlias, Union
+from typing import Any, Literal, TypeAlias
 
 #: Raised at each change that an older counterpart would misunderstand; both sides compare it in `Hello`.
 PROTOCOL_VERSION = 1
-HEADER = struct.Struct(">I")
-LARGEST_FRAME = 64 * 1024 * 1024
 
 Phase: TypeAlias = Literal["loading", "downloading", "encoding", "denoising", "decoding", "task", "saving"]
 RunOutcome: TypeAlias = Literal["succeeded", "failed", "cancelled", "timedOut", "crashed"]
@@ -26,11 +17,7 @@ StepOutcome: TypeAlias = Literal["ran", "reused", "failed", "notRun"]
 JsonObject: TypeAlias = dict[str, Any]
 
 
-class MalformedMessage(Exception):
-    """What arrived is no message of this protocol: the counterpart is broken or of another version."""
-
-
-# ---------------------------------------------------------------- shared facts
+# ---- shared facts
 
 
 @dataclass(frozen=True)
@@ -111,17 +98,9 @@ class RunOptions:
     trust_remote_code: bool = False
     allow_pickle: bool = False
     allowed_modules: tuple[str, ...] = (
-        "diffusers",
-        "transformers",
-        "torch",
-        "accelerate",
-        "peft",
-        "torchao",
-        "bitsandbytes",
-        "sdnq",
-        "optimum",
-        "gguf",
-    )
+        "diffusers", "transformers", "torch", "accelerate", "peft",
+        "torchao", "bitsandbytes", "sdnq", "optimum", "gguf",
+    )  # fmt: skip
     allowed_paths: tuple[str, ...] = ()
     memory_budget: float | str = 0.9
     host_memory_budget: float | str = 0.5
@@ -129,7 +108,7 @@ class RunOptions:
     reuse_unseeded: bool = False
 
 
-# ---------------------------------------------------------------- supervisor to worker
+# ---- supervisor to worker
 
 
 @dataclass(frozen=True)
@@ -159,11 +138,15 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Ping:
+    """Are you there? Answered by `Pong` at once, also during a run."""
+
     request_id: int
 
 
 @dataclass(frozen=True)
 class ReportMemory:
+    """Answered by `MemoryReported`."""
+
     request_id: int
 
 
@@ -187,7 +170,7 @@ class Shutdown:
     """Leave, in good order."""
 
 
-# ---------------------------------------------------------------- worker to supervisor
+# ---- worker to supervisor
 
 
 @dataclass(frozen=True)
@@ -320,113 +303,7 @@ class LogLine:
     run_id: str | None = None
 
 
-ToWorker: TypeAlias = Union[Execute, Cancel, Ping, ReportMemory, ClearMemory, Evict, Shutdown]
-FromWorker: TypeAlias = Union[
-    Hello,
-    Ready,
-    StartFailed,
-    Pong,
-    MemoryReported,
-    RequestFailed,
-    RunBegan,
-    StepProgress,
-    PreviewMade,
-    StepEnded,
-    RunEnded,
-    LogLine,
-]
-Message: TypeAlias = Union[ToWorker, FromWorker]
-
-
-# ---------------------------------------------------------------- how a message travels
-
-
-class _Kinds:
-    by_name: ClassVar[dict[str, type]] = {kind.__name__: kind for kind in typing.get_args(Message)}
-
-
-def encode(message: Message) -> bytes:
-    """The message as one frame: length, then JSON.
-
-    Raises `ValueError` when the frame would be larger than `LARGEST_FRAME`.
-    """
-    body = json.dumps({"kind": type(message).__name__, **dataclasses.asdict(message)}, ensure_ascii=False, default=str)
-    data = body.encode("utf-8", "surrogatepass")
-    if len(data) > LARGEST_FRAME:
-        raise ValueError(f"a {type(message).__name__} of {len(data)} bytes is larger than a frame may be ({LARGEST_FRAME})")
-    return HEADER.pack(len(data)) + data
-
-
-def frame_length(header: bytes) -> int:
-    """How many bytes follow a frame's header. Raises `MalformedMessage` when no frame is that long."""
-    length: int = HEADER.unpack(header)[0]
-    if length > LARGEST_FRAME:
-        raise MalformedMessage(f"a frame of {length} bytes was announced; the largest is {LARGEST_FRAME}")
-    return length
-
-
-def decode(body: bytes) -> Message:
-    """The message in a frame's body. Raises `MalformedMessage`, saying which field is at fault."""
-    try:
-        data = json.loads(body.decode("utf-8", "surrogatepass"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise MalformedMessage(f"a frame is not JSON: {error}") from error
-    kind = data.pop("kind", None) if isinstance(data, dict) else None
-    if kind not in _Kinds.by_name:
-        raise MalformedMessage(f"a frame of unknown kind {kind!r}")
-    message: Message = _build(_Kinds.by_name[kind], data, kind)
-    return message
-
-
-def _build(kind: type, data: Mapping[str, Any], place: str) -> Any:
-    hints = _hints(kind)
-    known = {name: _convert(hints[name], value, f"{place}.{name}") for name, value in data.items() if name in hints}
-    try:
-        return kind(**known)
-    except TypeError as error:
-        raise MalformedMessage(f"{place}: {error}") from error
-
-
-def _hints(kind: type) -> dict[str, Any]:
-    cached: dict[str, Any] | None = _HINTS.get(kind)
-    if cached is None:
-        cached = _HINTS[kind] = typing.get_type_hints(kind)
-    return cached
-
-
-_HINTS: dict[type, dict[str, Any]] = {}
-_JSON_TYPES: dict[Any, tuple[type, ...]] = {str: (str,), int: (int,), float: (int, float), bool: (bool,)}
-
-
-def _convert(hint: Any, value: Any, place: str) -> Any:
-    """The value as the type hint has it: tuples from lists, dataclasses from objects, the rest checked."""
-    origin = typing.get_origin(hint)
-    if hint is Any:
-        return value
-    if origin in (Union, types.UnionType):
-        return _convert_union(typing.get_args(hint), value, place)
-    if origin is tuple and isinstance(value, list):
-        item = typing.get_args(hint)[0]
-        return tuple(_convert(item, part, f"{place}[{index}]") for index, part in enumerate(value))
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        return _build(hint, value, place)
-    if origin is dict and isinstance(value, dict):
-        return value
-    if origin is Literal and value in typing.get_args(hint):
-        return value
-    if hint in _JSON_TYPES and isinstance(value, _JSON_TYPES[hint]) and (hint is bool or not isinstance(value, bool)):
-        return value
-    raise MalformedMessage(f"{place} is {type(value).__name__} {str(value)[:80]!r}, which does not fit {hint}")
-
-
-def _convert_union(options: tuple[Any, ...], value: Any, place: str) -> Any:
-    if value is None and type(None) in options:
-        return None
-    problem: MalformedMessage | None = None
-    for option in options:
-        if option is not type(None):
-            try:
-                return _convert(option, value, place)
-            except MalformedMessage as error:
-                problem = error
-    raise problem or MalformedMessage(f"{place} may not be null")
+ToWorker: TypeAlias = Execute | Cancel | Ping | ReportMemory | ClearMemory | Evict | Shutdown
+_Answer: TypeAlias = Hello | Ready | StartFailed | Pong | MemoryReported | RequestFailed | LogLine
+FromWorker: TypeAlias = _Answer | RunBegan | StepProgress | PreviewMade | StepEnded | RunEnded
+Message: TypeAlias = ToWorker | FromWorker
