@@ -1,4 +1,4 @@
-"""What passes between the supervisor and the worker process. Standard library only: the worker may have nothing else."""
+"""What passes between supervisor and worker. Standard library only: the worker may have nothing else."""
 
 from dw_lsp.protocol.frames import HEADER, LARGEST_FRAME, MalformedMessage, decode, encode, frame_length
 from dw_lsp.protocol.messages import (
