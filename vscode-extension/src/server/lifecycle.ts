@@ -1,0 +1,261 @@
+/**
+ * Owns the one language client: starts it when there is something to do, restarts it one at a time, and says what is
+ * wrong when it cannot. Features ask it for the running client and hear of each new one. Knows nothing of runs.
+ */
+import { existsSync } from 'node:fs';
+import * as path from 'node:path';
+import * as vscode from 'vscode';
+import { State, type LanguageClient } from 'vscode-languageclient/node';
+
+import { messageOf, type Buttons, type Log } from '../log.js';
+import type { ServerCommand } from '../protocol.js';
+import { withinTime } from '../timeLimit.js';
+import { commandLine, createClient, pathSetting, surroundings } from './client.js';
+import { EditorPython } from './editorPython.js';
+import { OneAtATime } from './oneAtATime.js';
+import { probe } from './probe.js';
+import { ServerProcess, type CommandLine } from './process.js';
+import { candidatesOf, resolveInterpreter, type Proposals } from './resolve.js';
+
+const START_LIMIT_MILLISECONDS = 20_000;
+/** Time for the server to end its worker and itself before it is ended. */
+const STOP_LIMIT_MILLISECONDS = 2_500;
+/** More deaths than this within the period below, and the server stays down until the user asks for it. */
+const MOST_DEATHS = 3;
+const DEATHS_PERIOD_MILLISECONDS = 180_000;
+
+/** The server is not there; the user has already been told why. */
+export class ServerUnavailable extends Error {}
+
+export class ServerLifecycle implements vscode.Disposable {
+  private readonly editorPython: EditorPython;
+  private readonly turns = new OneAtATime((forced) => this.turn(forced));
+  private readonly connected = new vscode.EventEmitter<LanguageClient>();
+  /** A new client is about to start: the time to subscribe to its notifications. */
+  public readonly onDidCreateClient = this.connected.event;
+  private readonly disconnected = new vscode.EventEmitter<void>();
+  /** The server is gone: what it said of runs and memory no longer holds. */
+  public readonly onDidStop = this.disconnected.event;
+  private client: LanguageClient | undefined;
+  private process: ServerProcess | undefined;
+  private clientCommand = '';
+  private deaths: number[] = [];
+  private wanted = false;
+  private disposed = false;
+
+  public constructor(
+    private readonly context: vscode.ExtensionContext,
+    private readonly log: Log,
+  ) {
+    this.editorPython = new EditorPython(log.main);
+    context.subscriptions.push(
+      this,
+      this.editorPython,
+      this.editorPython.onDidChange(() => {
+        this.restartIfChanged('another interpreter was chosen');
+      }),
+      vscode.workspace.onDidGrantWorkspaceTrust(() => {
+        this.trusted();
+      }),
+      vscode.workspace.onDidChangeConfiguration((change) => {
+        if (change.affectsConfiguration('dw.server.python') || change.affectsConfiguration('dw.worker.python')) {
+          this.restartIfChanged('a setting has changed');
+        }
+      }),
+    );
+  }
+
+  /** Starts the server unless it runs or has been started and failed; errors have been shown when this resolves. */
+  public async ensureStarted(): Promise<void> {
+    if (this.wanted) return this.turns.settled();
+    this.wanted = true;
+    await this.ask(false, 'a workflow was opened');
+  }
+
+  /** Ends the server and starts a new one. */
+  public async restart(): Promise<void> {
+    this.wanted = true;
+    this.deaths = [];
+    await this.ask(true, 'asked for');
+  }
+
+  /** The result of a server command. Throws `ServerUnavailable` when there is no server, else what it answers. */
+  public async execute<T>(command: ServerCommand, argument?: object): Promise<T> {
+    const client = await this.running();
+    const result: unknown = await client.sendRequest('workspace/executeCommand', {
+      command,
+      arguments: argument === undefined ? [] : [argument],
+    });
+    return result as T;
+  }
+
+  /** The running client. Throws `ServerUnavailable`. */
+  public async running(): Promise<LanguageClient> {
+    await this.ensureStarted();
+    if (this.client?.state !== State.Running) throw new ServerUnavailable('The language server is not running.');
+    return this.client;
+  }
+
+  /** Ends the server for good. */
+  public async shutdown(): Promise<void> {
+    this.disposed = true;
+    await this.turns.settled();
+    await this.stop();
+  }
+
+  public dispose(): void {
+    this.connected.dispose();
+    this.disconnected.dispose();
+  }
+
+  private trusted(): void {
+    this.restartIfChanged('the workspace is trusted now');
+    // The server pulls its settings again, and may now start the worker ahead of a run.
+    if (this.client?.state === State.Running) {
+      void this.client.sendNotification('workspace/didChangeConfiguration', { settings: null });
+    }
+  }
+
+  private restartIfChanged(reason: string): void {
+    if (this.wanted) void this.ask(false, reason);
+  }
+
+  private async ask(forced: boolean, reason: string): Promise<void> {
+    this.log.main.info(`Server ${forced ? 'restart' : 'start'}: ${reason}.`);
+    try {
+      await this.turns.request(forced);
+    } catch (error) {
+      this.log.showError(messageOf(error), this.remedies());
+    }
+  }
+
+  private remedies(): Buttons {
+    return {
+      'Select Interpreter': () => selectInterpreter(),
+      'Restart Language Server': () => this.restart(),
+    };
+  }
+
+  private async turn(forced: boolean): Promise<void> {
+    if (this.disposed) return;
+    const server = await this.resolve();
+    const wantedCommand = JSON.stringify(server);
+    if (!forced && this.client?.state === State.Running && wantedCommand === this.clientCommand) {
+      this.log.main.info('The server already runs with this command.');
+      return;
+    }
+    await this.stop();
+    this.clientCommand = wantedCommand;
+    await this.start(server);
+  }
+
+  private async resolve(): Promise<CommandLine> {
+    const bundle = path.join(this.context.extensionPath, 'bundled');
+    if (!existsSync(path.join(bundle, '__main__.py'))) {
+      throw new Error(
+        `The extension is incomplete: it has no server in ${bundle}. Install it again, or run "npm run bundle-server".`,
+      );
+    }
+    const resolved = await resolveInterpreter(candidatesOf(await this.proposals()), probe);
+    for (const reason of resolved.rejected) this.log.main.info(`Interpreter not taken: ${reason}.`);
+    const { executable, version } = resolved.interpreter;
+    this.log.main.info(`Interpreter: ${executable}, Python ${version.join('.')} (${resolved.source}).`);
+    return commandLine(executable, bundle);
+  }
+
+  private async proposals(): Promise<Proposals> {
+    const resource = vscode.window.activeTextEditor?.document.uri;
+    const serverSetting = pathSetting('server.python', resource);
+    const workerSetting = pathSetting('worker.python', resource);
+    const editor = await this.editorPython.chosen(resource);
+    return {
+      ...(serverSetting !== undefined && { serverSetting }),
+      ...(workerSetting !== undefined && { workerSetting }),
+      ...(editor !== undefined && { editor }),
+      workspaceFolders: (vscode.workspace.workspaceFolders ?? []).map((folder) => folder.uri.fsPath),
+      trusted: vscode.workspace.isTrusted,
+      windows: process.platform === 'win32',
+    };
+  }
+
+  private async start(server: CommandLine): Promise<void> {
+    this.log.main.info(`Starting: ${[server.command, ...server.args].join(' ')}`);
+    const began = Date.now();
+    const process = new ServerProcess(server, surroundings().workspaceFolder);
+    this.process = process;
+    const client = createClient(process, this.log, () => {
+      this.died(client);
+    });
+    this.connected.fire(client);
+    try {
+      await withinTime(this.started(client, process), START_LIMIT_MILLISECONDS, 'it did not answer');
+    } catch (error) {
+      await this.stop();
+      throw new Error(`The language server did not start: ${messageOf(error)}.`, { cause: error });
+    }
+    this.client = client;
+    this.log.main.info(`The server runs after ${Date.now() - began} ms.`);
+    this.compareVersions(client);
+  }
+
+  /** Resolves when the client runs; rejects with what the process said if that ends first. */
+  private async started(client: LanguageClient, process: ServerProcess): Promise<void> {
+    const ended = process.ended.then((sentence) => {
+      throw new Error(sentence);
+    });
+    // Whichever comes second has nobody waiting for it any more.
+    ended.catch(() => undefined);
+    const start = client.start();
+    start.catch((error: unknown) => {
+      this.log.main.info(`The client: ${messageOf(error)}`);
+    });
+    await Promise.race([start.catch(() => ended), ended]);
+  }
+
+  private compareVersions(client: LanguageClient): void {
+    const own = (this.context.extension.packageJSON as { version: string }).version;
+    const server = client.initializeResult?.serverInfo?.version;
+    if (server !== own) {
+      this.log.showWarning(`The extension is version ${own}, its server ${server ?? 'unknown'}: install it again.`);
+    }
+  }
+
+  /** The server ended by itself: once or twice it gets another chance, then the user is asked. */
+  private died(client: LanguageClient): void {
+    if (client !== this.client || this.disposed) return;
+    this.disconnected.fire();
+    const now = Date.now();
+    this.deaths = [...this.deaths.filter((time) => now - time < DEATHS_PERIOD_MILLISECONDS), now];
+    if (this.deaths.length < MOST_DEATHS) {
+      void this.ask(true, 'the server has ended unexpectedly');
+      return;
+    }
+    this.log.showError(
+      `The language server has ended unexpectedly ${this.deaths.length} times and is not started again.`,
+      this.remedies(),
+    );
+  }
+
+  private async stop(): Promise<void> {
+    const { client, process } = this;
+    this.client = undefined;
+    this.process = undefined;
+    if (client !== undefined) {
+      this.disconnected.fire();
+      try {
+        await client.dispose(STOP_LIMIT_MILLISECONDS);
+        if (process) await withinTime(process.ended, STOP_LIMIT_MILLISECONDS, 'the server did not end');
+      } catch (error) {
+        this.log.main.info(`The old client: ${messageOf(error)}`);
+      }
+    }
+    process?.kill();
+  }
+}
+
+/** Lets the user choose: with the Python extension's picker where there is one, else in the settings. */
+export async function selectInterpreter(): Promise<void> {
+  const commands = await vscode.commands.getCommands(true);
+  if (commands.includes('python.setInterpreter')) await vscode.commands.executeCommand('python.setInterpreter');
+  else await vscode.commands.executeCommand('workbench.action.openSettings', 'dw.server.python');
+}
