@@ -1,0 +1,110 @@
+"""What goes wrong between a caller and the worker, as sentences for people: errors to raise, and the ends of runs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dw_lsp.protocol import RunError, RunOutcome
+from dw_lsp.supervisor.events import WorkerExit
+from dw_lsp.supervisor.life import Ending, Purpose, RefuseRuns
+
+_MEMORY_HINT = (
+    "If the system ran out of memory: smaller pictures, fewer at once, a smaller dtype or offloading need less. "
+    "dw.memory shows what the worker holds."
+)
+_LOG_HINT = "The worker's last lines are in the log. The next run starts a new worker."
+
+
+class WorkerFailure(Exception):
+    """The worker could not do what was asked.
+
+    Arguments: a sentence for people; how the worker ended, if that is why.
+    """
+
+    def __init__(self, message: str, exit: WorkerExit | None = None):
+        super().__init__(message)
+        self.message, self.exit = message, exit
+
+
+class NoWorker(WorkerFailure):
+    """There is no worker, and this request does not start one."""
+
+
+class WorkerBusy(WorkerFailure):
+    """A run is going on, and the request has to wait for its end."""
+
+
+class NoAnswer(WorkerFailure):
+    """The worker did not answer in time."""
+
+
+class RequestRefused(WorkerFailure):
+    """The worker answered that it cannot do that."""
+
+
+class SupervisorClosed(WorkerFailure):
+    """This program is about to end and takes no more work."""
+
+
+def no_worker(state: str, exit: WorkerExit | None) -> NoWorker:
+    """The error for a request that needs a worker when none is alive."""
+    what = exit.reason if exit is not None and state == "crashed" else "There is no worker."
+    return NoWorker(f"{what} Run a workflow or restart the worker first.", exit)
+
+
+_WANTED: dict[Purpose, str] = {
+    "shutdown": "The worker was shut down",
+    "restart": "The worker was restarted",
+    "close": "The worker was ended with the program that started it",
+    "cancelled": "The run did not stop when it was cancelled, so the worker was ended",
+}
+
+
+def explain_exit(ending: Ending | None, exit: WorkerExit) -> WorkerExit:
+    """The exit with the reason that we know better than the operating system: when we ended the worker ourselves."""
+    if ending is None or ending.purpose == "channelClosed":
+        return exit
+    by = f" ({exit.signal})" if exit.signal else ""
+    if ending.purpose in _WANTED:
+        reason = f"{_WANTED[ending.purpose]}{by}."
+    elif ending.purpose == "timedOut":
+        reason = f"{ending.reason} The worker was ended{by}."
+    elif ending.purpose == "broken":
+        reason = f"The worker does not keep to the protocol, so it was ended{by}: {ending.reason}."
+    else:
+        reason = ending.reason
+    return dataclasses.replace(exit, reason=reason)
+
+
+def error_of_dead_worker(outcome: RunOutcome, ending: Ending | None, exit: WorkerExit, place: str) -> RunError:
+    """Why a run ended with its worker.
+
+    Arguments: how the run ended; why the worker was being ended, if it was; its exit, explained; where the run was
+    (may be empty).
+    """
+    where = f" The run was at {place}." if place else ""
+    stack = "\n".join(exit.stderr_tail) or None
+    if outcome == "cancelled":
+        return RunError(
+            exit.reason, "WorkerEnded", hint="The next run starts a new worker, which loads its models again."
+        )
+    if outcome == "timedOut":
+        return timed_out(ending.reason if ending else exit.reason, place, stack)
+    by_others = ending is None or ending.purpose == "channelClosed"
+    hint = _MEMORY_HINT if exit.signal == "SIGKILL" and by_others else _LOG_HINT
+    return RunError(f"{exit.reason}{where}", "WorkerCrashed", traceback=stack, hint=hint)
+
+
+def refusal(refused: RefuseRuns, exit: WorkerExit | None) -> RunError:
+    """Why no worker comes for a run. Arguments: the reason that is known; how the last worker ended."""
+    if not refused.tell_exit or exit is None:
+        return RunError(refused.reason, "NoWorker", hint=refused.hint)
+    stack = "\n".join(exit.stderr_tail) or None
+    return RunError(f"{refused.reason} {exit.reason}", "NoWorker", traceback=stack, hint=refused.hint)
+
+
+def timed_out(reason: str, place: str, traceback: str | None = None) -> RunError:
+    """The error of a run that was ended for taking too long. Arguments: which limit; where it was; stacks, if known."""
+    where = f" It was at {place}." if place else ""
+    hint = "A larger limit, or 0 for none, can be set; dw.run.timeoutSeconds counts from the last sign of progress."
+    return RunError(f"{reason}{where}", "TimedOut", traceback=traceback, hint=hint)

@@ -1,0 +1,187 @@
+"""One worker process and its pipes: start it, hear it, write to it, end it with all its children.
+
+A fresh interpreter in a session of its own, never a fork of ours. Death is an event: it is told at once, after what the
+process still had to say. Knows no runs and no reasons.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from typing import Any, Protocol, cast
+
+from dw_lsp.protocol import FromWorker, MalformedMessage, ToWorker, encode
+from dw_lsp.supervisor.channel import Frames
+from dw_lsp.supervisor.command import WorkerCommand
+from dw_lsp.supervisor.error_stream import ErrorStream
+from dw_lsp.supervisor.events import WorkerExit
+from dw_lsp.supervisor.exits import describe_exit
+
+if sys.platform == "win32":
+    from dw_lsp.supervisor.process_windows import NEW_GROUP, ProcessTree
+
+#: How long the last words of a dead process are waited for; a grandchild may hold its pipes open.
+LAST_WORDS_SECONDS = 0.5
+_OUTPUT, _ERRORS = 1, 2
+
+
+class CannotSpawn(Exception):
+    """The operating system did not start the command: which, and why."""
+
+
+class Listener(Protocol):
+    """Who is told what a process says and how it ends. Called on the event loop, never again after `exited`."""
+
+    def started(self, process: WorkerProcess) -> None:
+        """It is there; called before everything else."""
+
+    def received(self, message: FromWorker) -> None:
+        """A message came."""
+
+    def misbehaved(self, reason: str) -> None:
+        """Something came that is no message; nothing more can be read."""
+
+    def printed(self, line: str) -> None:
+        """A line came on standard error."""
+
+    def closed(self) -> None:
+        """It will send no more."""
+
+    def exited(self, exit: WorkerExit) -> None:
+        """It is gone."""
+
+
+class WorkerProcess(asyncio.SubprocessProtocol):
+    """A running worker. Made by `spawn`."""
+
+    def __init__(self, listener: Listener):
+        self._listener = listener
+        self._loop = asyncio.get_running_loop()
+        self._frames: Frames | None = Frames()
+        self._errors = ErrorStream()
+        self._open = {_OUTPUT, _ERRORS}
+        self._code: int | None = None
+        self._told = False
+
+    @property
+    def pid(self) -> int:
+        """Its process id, which is that of its group as well."""
+        return self._transport.get_pid()
+
+    def send(self, message: ToWorker) -> None:
+        """Write one message; one that dies meanwhile never reads it. Raises `ValueError` for one that is too large."""
+        data = encode(message)
+        stdin = self._stdin()
+        if not stdin.is_closing():
+            stdin.write(data)
+
+    def close_input(self) -> None:
+        """Let it see the end of its standard input, at which every worker ends."""
+        self._stdin().close()
+
+    def dump_stacks(self) -> None:
+        """Make a worker of ours write the stacks of its threads to standard error, even when it is stuck."""
+        if sys.platform != "win32" and self._code is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGUSR1)
+
+    def terminate(self) -> None:
+        """Ask it and its children to end."""
+        self.close_input()
+        if sys.platform == "win32":
+            self._tree.terminate()
+        else:
+            self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it and its children."""
+        if sys.platform == "win32":
+            self._tree.terminate()
+        else:
+            self._signal(signal.SIGKILL)
+
+    def abandon(self) -> None:
+        """Give it up for dead, though it may still be there."""
+        self._tell_exit()
+
+    # ------------------------------------------------------------ called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.SubprocessTransport, transport)
+        if sys.platform == "win32":
+            self._tree = ProcessTree(self.pid)
+        self._listener.started(self)
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if self._told:
+            return
+        if fd == _ERRORS:
+            for line in self._errors.feed(data, self._loop.time()):
+                self._listener.printed(line)
+        elif self._frames is not None:
+            try:
+                for message in self._frames.feed(data):
+                    self._listener.received(message)
+            except MalformedMessage as error:
+                self._frames = None
+                self._listener.misbehaved(str(error))
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        self._open.discard(fd)
+        if self._code is not None and not self._open:
+            self._tell_exit()
+        elif fd == _OUTPUT and not self._told:
+            self._listener.closed()
+
+    def process_exited(self) -> None:
+        self._code = self._transport.get_returncode()
+        # What it started would otherwise live on, holding memory and our pipes.
+        self.kill()
+        if self._open:
+            self._loop.call_later(LAST_WORDS_SECONDS, self._tell_exit)
+        else:
+            self._tell_exit()
+
+    # ------------------------------------------------------------ inside
+
+    def _stdin(self) -> asyncio.WriteTransport:
+        return cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0))
+
+    def _signal(self, number: signal.Signals) -> None:
+        if sys.platform != "win32":
+            # Gone already, or (macOS) nothing but a zombie: what was wanted has come about.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, number)
+
+    def _tell_exit(self) -> None:
+        if self._told:
+            return
+        self._told = True
+        self._transport.close()
+        if sys.platform == "win32":
+            self._tree.close()
+        self._listener.exited(describe_exit(self._code, self._errors.tail))
+
+
+async def spawn(command: WorkerCommand, listener: Listener) -> WorkerProcess:
+    """Start the command with pipes for its three streams, in a session of its own. The listener gets it even earlier.
+
+    Raises `CannotSpawn` when the operating system refuses.
+    """
+    try:
+        _, process = await asyncio.get_running_loop().subprocess_exec(
+            lambda: WorkerProcess(listener), *command.arguments, env=dict(command.environment), **_own_group()
+        )
+    except (OSError, ValueError) as error:
+        cause = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise CannotSpawn(f"The worker's command {command.arguments[0]!r} could not be started: {cause}.") from error
+    return process
+
+
+def _own_group() -> dict[str, Any]:
+    if sys.platform == "win32":
+        return {"creationflags": NEW_GROUP}
+    return {"start_new_session": True}

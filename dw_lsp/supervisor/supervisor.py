@@ -1,0 +1,399 @@
+"""Owns the worker and the runs: hears the worker, asks `lifecycle` what follows, does it, and tells the front.
+
+One owner: all of it happens on one event loop, without waiting in between, so no step sees another half done. A front
+gives requests and hears events; it may be an editor, a command line or a test. Knows no workflow: texts pass unread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+
+from dw_lsp.protocol import (
+    Cancel,
+    ClearMemory,
+    Component,
+    Evict,
+    MemoryReport,
+    MemoryReported,
+    Ping,
+    Pong,
+    ReportMemory,
+    RunError,
+    RunOutcome,
+    Shutdown,
+    ToWorker,
+)
+from dw_lsp.settings import Settings
+from dw_lsp.supervisor import life
+from dw_lsp.supervisor.command import NoCommand, worker_command
+from dw_lsp.supervisor.deadlines import Limits, with_settings
+from dw_lsp.supervisor.events import Event, Log, WorkerExit, WorkerState
+from dw_lsp.supervisor.execution import execute_message
+from dw_lsp.supervisor.exits import describe_exit
+from dw_lsp.supervisor.failures import (
+    NoAnswer,
+    SupervisorClosed,
+    WorkerBusy,
+    error_of_dead_worker,
+    explain_exit,
+    no_worker,
+    refusal,
+)
+from dw_lsp.supervisor.hearing import Hearing
+from dw_lsp.supervisor.lifecycle import ImpossibleEvent, advance
+from dw_lsp.supervisor.memory_watch import MemoryWatch
+from dw_lsp.supervisor.process import CannotSpawn, WorkerProcess, spawn
+from dw_lsp.supervisor.requests import Answer, Requests
+from dw_lsp.supervisor.runs import Cancelled, RunRequest, Runs, Submitted
+
+logger = logging.getLogger(__name__)
+
+#: While a run is going on the worker reports its memory each second: one that is not older is the answer.
+RECENT_SECONDS = 2.0
+
+
+class Supervisor:
+    """One worker at a time, and a queue of runs for it.
+
+    Arguments: the settings; who is told each event; how long things may take. Every method belongs to one event loop.
+    """
+
+    def __init__(self, settings: Settings, listener: Callable[[Event], None], limits: Limits | None = None):
+        self._settings, self._listener, self._own_limits = settings, listener, limits or Limits()
+        self._life = life.Lifecycle()
+        self._runs, self._memory, self._requests = Runs(), MemoryWatch(), Requests()
+        self._hearing = self._new_hearing()
+        self._process: WorkerProcess | None = None
+        self._spawning: asyncio.Task[None] | None = None
+        self._generation = 0
+        self._exit: WorkerExit | None = None
+        self._told_state = self.state
+        self._events: deque[life.Event] = deque()
+        self._advancing = self._closed = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiters: list[asyncio.Future[None]] = []
+
+    # ------------------------------------------------------------ for fronts
+
+    @property
+    def state(self) -> WorkerState:
+        """What the worker is doing now."""
+        alive = self._life.alive
+        process, hearing = self._process if alive else None, self._hearing
+        return WorkerState(
+            state=self._life.state,
+            pid=process.pid if process else None,
+            python=hearing.hello.executable if alive and hearing.hello else None,
+            versions=hearing.ready.versions if alive and hearing.ready else None,
+            device=hearing.ready.device if alive and hearing.ready else None,
+            run_id=self._life.run_id,
+            exit=None if alive and hearing.ready else self._exit,
+        )
+
+    @property
+    def residency(self) -> tuple[Component, ...]:
+        """What the worker holds in memory, as far as is known."""
+        return self._memory.components
+
+    def configure(self, settings: Settings) -> None:
+        """Use these settings: limits at once, options from the next run, the interpreter from the next start."""
+        self._settings = settings
+        self._set_timer()
+
+    def prewarm(self) -> None:
+        """Start a worker if there is none. Never raises: what goes wrong is an event."""
+        if not self._closed:
+            self._apply(life.Start())
+
+    def submit(self, request: RunRequest) -> Submitted:
+        """Accept a run; it will have exactly one `RunFinished`. Raises `SupervisorClosed` after `close`."""
+        self._must_be_open()
+        submitted = self._runs.submit(request)
+        self._apply(life.Tick())
+        return submitted
+
+    def cancel(self, run_id: str | None = None, *, force: bool = False) -> Cancelled:
+        """Cancel a run; `None` is the one that runs or is next. `force` ends the worker instead of asking it first."""
+        wanted = run_id or self._runs.foremost
+        current = self._runs.current
+        if wanted is None:
+            return Cancelled(None, False)
+        if current is not None and current.id == wanted:
+            self._apply(life.CancelWanted(force))
+            return Cancelled(wanted, True)
+        finished = self._runs.close_waiting(wanted, self._now(), self._memory.known)
+        if finished is not None:
+            self._tell(finished)
+        return Cancelled(wanted, finished is not None)
+
+    async def memory(self) -> MemoryReport:
+        """The worker's memory now. Raises `WorkerFailure` when there is no worker, or no answer."""
+        recent = self._memory.recent(self._now(), RECENT_SECONDS) if self._life.run_id else None
+        return recent or await self._ask_memory(ReportMemory, self._own_limits.request)
+
+    async def clear(self) -> MemoryReport:
+        """Make the worker drop all that it holds; it stays alive. Raises `WorkerFailure`."""
+        self._must_not_run("cleared")
+        return await self._ask_memory(ClearMemory, self._own_limits.cleanup)
+
+    async def evict(self, key: str) -> MemoryReport:
+        """Make the worker drop one component. Raises `WorkerFailure`."""
+        self._must_not_run("changed")
+        return await self._ask_memory(lambda number: Evict(number, key), self._own_limits.cleanup)
+
+    async def ping(self) -> Pong:
+        """Whether the worker is there. Starts none: raises `NoWorker`."""
+        answer = await self._ask(Ping, self._own_limits.request)
+        assert isinstance(answer, Pong)
+        return answer
+
+    async def restart(self) -> WorkerState:
+        """A new worker, whatever the old one does; its run ends as cancelled. Returns once it is ready, or failed."""
+        self._must_be_open()
+        generation = self._generation + 1
+        self._apply(life.LeaveWanted("restart"))
+        await self._until(lambda: (self._generation >= generation and self._life.state != "starting") or self._dead)
+        return self.state
+
+    async def shutdown(self) -> WorkerState:
+        """No worker; all runs end as cancelled. A later run starts a new one. Returns once it is gone."""
+        self._cancel_waiting()
+        generation = self._generation
+        self._apply(life.LeaveWanted("shutdown"))
+        await self._until(lambda: self._generation > generation or self._dead)
+        return self.state
+
+    async def close(self) -> None:
+        """Take no more work, end all runs and the worker, and return when nothing of them is left."""
+        self._closed = True
+        self._cancel_waiting()
+        self._apply(life.LeaveWanted("close"))
+        await self._until(lambda: self._dead)
+        if self._spawning is not None:
+            await self._spawning
+        if self._timer is not None:
+            self._timer.cancel()
+
+    # ------------------------------------------------------------ the step
+
+    def _apply(self, event: life.Event) -> None:
+        self._events.append(event)
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._events or self._next_run():
+                self._advance(self._events.popleft())
+        finally:
+            self._advancing = False
+        self._set_timer()
+        self._wake()
+
+    def _advance(self, event: life.Event) -> None:
+        before = self._life
+        try:
+            self._life, actions = advance(before, event, self._now(), self._limits())
+        except ImpossibleEvent as error:
+            if not isinstance(event, life.FROM_WORKER):
+                raise
+            self._events.append(life.Misbehaved(str(error)))
+            return
+        for action in actions:
+            self._perform(action, before)
+        if isinstance(event, life.Died):
+            self._memory.forget()
+        self._tell_state()
+        if before.ending and isinstance(event, life.Died):
+            self._warm_up_again(before.ending.purpose)
+
+    def _next_run(self) -> bool:
+        """Let a run that waits have a worker. Returns whether there is an event to be looked at."""
+        if self._runs.any_waiting and self._life.accepts_run:
+            run = self._runs.begin(self._now())
+            self._events.append(life.RunGiven(run.id))
+        elif self._runs.any_waiting and not self._life.alive:
+            self._events.append(life.Start())
+        return bool(self._events)
+
+    def _warm_up_again(self, purpose: life.Purpose) -> None:
+        wanted = self._settings.worker.prewarm == "onOpen" and not self._closed
+        if wanted and purpose in ("cancelled", "timedOut"):
+            self._events.append(life.Start())
+
+    # ------------------------------------------------------------ actions
+
+    def _perform(self, action: life.Action, before: life.Lifecycle) -> None:
+        if isinstance(action, life.EndRun):
+            self._end_run(action.outcome, before.ending)
+        elif isinstance(action, life.RefuseRuns):
+            self._refuse_runs(action)
+        elif isinstance(action, life.Spawn):
+            self._begin_to_spawn()
+        elif self._process is None:
+            if isinstance(action, life.Abandon):
+                self._exited(describe_exit(None, ()))
+        else:
+            _ON_PROCESS[type(action)](self, self._process)
+
+    def _end_run(self, outcome: RunOutcome, ending: life.Ending | None) -> None:
+        run, known = self._runs.current, self._memory.known
+        if run is None or self._exit is None:
+            raise RuntimeError("a run was ended without a run, or without the death of its worker")
+        error = error_of_dead_worker(outcome, ending, self._exit, run.place)
+        self._tell(self._runs.close_current(outcome, error, self._now(), known))
+
+    def _refuse_runs(self, refused: life.RefuseRuns) -> None:
+        error = refusal(refused, self._exit)
+        if not self._runs.any_waiting:
+            self._tell(Log("error", f"{error.message} {error.hint or ''}".rstrip()))
+        for finished in self._runs.close_all_waiting("failed", error, self._now(), self._memory.known):
+            self._tell(finished)
+
+    def _begin_to_spawn(self) -> None:
+        self._generation += 1
+        self._process = None
+        self._hearing = self._new_hearing()
+        self._spawning = asyncio.get_running_loop().create_task(self._spawn(self._hearing))
+
+    async def _spawn(self, hearing: Hearing) -> None:
+        try:
+            await spawn(worker_command(self._settings, os.environ), hearing)
+        except (NoCommand, CannotSpawn) as error:
+            self._exit = WorkerExit(None, None, str(error), ())
+            self._apply(life.SpawnFailed(str(error)))
+
+    def _give_run(self, process: WorkerProcess) -> None:
+        run = self._runs.current
+        if run is None:
+            raise RuntimeError("a worker was to be given a run when there was none")
+        try:
+            process.send(execute_message(run.id, run.request, self._settings))
+        except (TypeError, ValueError) as error:
+            problem = RunError(f"The run cannot be sent to the worker: {error}.", type(error).__name__)
+            self._tell(self._runs.close_current("failed", problem, self._now(), self._memory.known))
+            self._events.append(life.RunDone())
+
+    def _ask_to_cancel(self, process: WorkerProcess) -> None:
+        if self._runs.current is not None:
+            process.send(Cancel(self._runs.current.id))
+
+    def _send_ping(self, process: WorkerProcess) -> None:
+        process.send(Ping(self._requests.number()))
+
+    def _dump_stacks(self, process: WorkerProcess) -> None:
+        # Over ssh the process here is ssh, which would die of it.
+        if self._hearing.hello is not None and self._hearing.hello.pid == process.pid:
+            process.dump_stacks()
+
+    # ------------------------------------------------------------ the process
+
+    def _started(self, process: WorkerProcess) -> None:
+        self._process = process
+        if self._life.ending is not None:
+            process.kill()
+        self._tell_state()
+
+    def _exited(self, exit: WorkerExit) -> None:
+        self._exit = explain_exit(self._life.ending, exit)
+        self._requests.give_up(no_worker("crashed", self._exit))
+        self._apply(life.Died())
+
+    def _new_hearing(self) -> Hearing:
+        return Hearing(
+            self._runs,
+            self._memory,
+            self._requests,
+            happened=self._apply,
+            tell=self._tell,
+            ending=lambda: self._life.ending,
+            now=self._now,
+            started=self._started,
+            exited=self._exited,
+        )
+
+    # ------------------------------------------------------------ questions
+
+    async def _ask(self, make: Callable[[int], ToWorker], seconds: float) -> Answer:
+        await self._until(lambda: self._life.state != "starting")
+        process = self._process
+        if process is None or not self._life.alive or self._life.ending is not None:
+            raise no_worker(self._life.state, self._exit)
+        return await self._requests.ask(process.send, make, seconds)
+
+    async def _ask_memory(self, make: Callable[[int], ToWorker], seconds: float) -> MemoryReport:
+        answer = await self._ask(make, seconds)
+        if not isinstance(answer, MemoryReported):
+            raise NoAnswer("The worker answered another question than it was asked.")
+        return answer.report
+
+    def _must_not_run(self, what: str) -> None:
+        if self._runs.current is not None:
+            raise WorkerBusy(f"A run is going on: the memory can be {what} when it has ended. Wait, or cancel it.")
+
+    def _must_be_open(self) -> None:
+        if self._closed:
+            raise SupervisorClosed("The program is about to end and takes no more runs.")
+
+    # ------------------------------------------------------------ telling, waiting, time
+
+    def _tell(self, event: Event) -> None:
+        try:
+            self._listener(event)
+        except Exception:
+            # A front that fails must cost neither the worker nor the other events.
+            logger.exception("the front failed at %s", event.method)
+
+    def _tell_state(self) -> None:
+        state = self.state
+        if state != self._told_state:
+            self._told_state = state
+            self._tell(state)
+
+    def _cancel_waiting(self) -> None:
+        for finished in self._runs.close_all_waiting("cancelled", None, self._now(), self._memory.known):
+            self._tell(finished)
+
+    @property
+    def _dead(self) -> bool:
+        return not self._life.alive
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            change = asyncio.get_running_loop().create_future()
+            self._waiters.append(change)
+            await change
+
+    def _wake(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for change in waiters:
+            if not change.done():
+                change.set_result(None)
+
+    def _limits(self) -> Limits:
+        return with_settings(self._own_limits, self._settings)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        end = self._life.deadlines.next(self._limits())
+        loop = asyncio.get_running_loop()
+        self._timer = None if end is None else loop.call_at(end, lambda: self._apply(life.Tick()))
+
+
+_ON_PROCESS: dict[type, Callable[[Supervisor, WorkerProcess], None]] = {
+    life.GiveRun: Supervisor._give_run,
+    life.AskToCancel: Supervisor._ask_to_cancel,
+    life.AskToLeave: lambda _, process: process.send(Shutdown()),
+    life.SendPing: Supervisor._send_ping,
+    life.DumpStacks: Supervisor._dump_stacks,
+    life.Terminate: lambda _, process: process.terminate(),
+    life.Kill: lambda _, process: process.kill(),
+    life.Abandon: lambda _, process: process.abandon(),
+}
