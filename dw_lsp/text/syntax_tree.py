@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Union
+from typing import TypeAlias, Union
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Range:
 
 @dataclass(frozen=True)
 class String:
-    """A string; `value` has its escapes resolved, `range` includes the quotes, `closed` is false when one is missing."""
+    """A string: `value` has its escapes resolved, `range` includes the quotes; `closed`: the last one is there."""
 
     range: Range
     value: str
@@ -100,10 +100,10 @@ class Array:
     closed: bool = True
 
 
-Node = Union[Object, Array, String, Number, Boolean, Null, Missing, Unknown]
+Node: TypeAlias = Object | Array | String | Number | Boolean | Null | Missing | Unknown
 
 #: Any JSON value as Python has it.
-Value = Union[dict[str, "Value"], list["Value"], str, int, float, bool, None]
+Value: TypeAlias = Union[dict[str, "Value"], list["Value"], str, int, float, bool, None]  # noqa: UP007 (recursive)
 
 
 def to_value(node: Node) -> Value:

@@ -1,0 +1,58 @@
+"""One version of a document: its text, and what is derived from it when first asked for. A change makes a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from dw_lsp.text.parser import Parsed, parse
+from dw_lsp.text.positions import Encoding, LineIndex, Position
+from dw_lsp.text.syntax_tree import Node
+
+
+@dataclass(frozen=True)
+class Change:
+    """Text that replaces the stretch from `start` to `end`; both `None`: it replaces everything."""
+
+    start: Position | None
+    end: Position | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document as the editor has it. `uri` names it, `version` counts its changes."""
+
+    uri: str
+    text: str
+    version: int = 0
+    language_id: str = ""
+
+    @cached_property
+    def lines(self) -> LineIndex:
+        """Its lines."""
+        return LineIndex(self.text)
+
+    @cached_property
+    def parsed(self) -> Parsed:
+        """Its tree and its syntax mistakes."""
+        return parse(self.text)
+
+    @property
+    def root(self) -> Node | None:
+        """Its tree; `None` when it is empty."""
+        return self.parsed.root
+
+    def apply(self, changes: Sequence[Change], encoding: Encoding, version: int) -> Document:
+        """The document after the changes, each of which counts in the text that the one before it left."""
+        text, lines = self.text, self.lines
+        for change in changes:
+            if change.start is None or change.end is None:
+                text = change.text
+            else:
+                start = lines.offset(change.start, encoding)
+                end = max(start, lines.offset(change.end, encoding))
+                text = text[:start] + change.text + text[end:]
+            lines = LineIndex(text)
+        return Document(self.uri, text, version, self.language_id)
