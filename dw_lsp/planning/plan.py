@@ -204,7 +204,7 @@ def _results_used(value: Value) -> list[str]:
     if isinstance(value, str):
         reference = parse_reference(value)
         if reference is not None and reference.kind == "previous_result":
-            return [value.partition(":")[2]]
+            return [reference.target]
     return []
 
 
