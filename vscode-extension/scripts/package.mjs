@@ -1,7 +1,7 @@
 // Makes dw-lsp-VERSION.vsix from what `bundle-server` and `build` have made. vsce comes from npm when it is needed:
 // it is too heavy to be a development dependency.
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, existsSync, readFileSync } from 'node:fs';
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
 const VSCE = '@vscode/vsce@3.9.2';
@@ -13,6 +13,10 @@ const absent = ['bundled/__main__.py', 'dist/extension.js'].filter((one) => !exi
 if (absent.length > 0) {
   console.error(`Not there: ${absent.join(', ')}. Run "npm run bundle-server" and "npm run build" first.`);
   process.exit(1);
+}
+// What Python has compiled since, while the extension was tried out, is for one version of Python only.
+for (const entry of readdirSync(path.join(extension, 'bundled'), { recursive: true, withFileTypes: true })) {
+  if (entry.name === '__pycache__') rmSync(path.join(entry.path, entry.name), { recursive: true, force: true });
 }
 copyFileSync(path.join(path.dirname(extension), 'LICENSE'), path.join(extension, 'LICENSE'));
 

@@ -1,0 +1,99 @@
+"""What the extension says in its own language must be what the server says: messages, versions, licences."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import typing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dw_lsp
+from dw_lsp import protocol
+from dw_lsp.supervisor import events
+
+ROOT = Path(__file__).resolve().parents[2]
+EXTENSION = ROOT / "vscode-extension"
+PROTOCOL = (EXTENSION / "src" / "protocol.ts").read_text(encoding="utf-8")
+PACKAGE: dict[str, Any] = json.loads((EXTENSION / "package.json").read_text(encoding="utf-8"))
+
+FACTS = (
+    protocol.Component,
+    protocol.MemoryReport,
+    protocol.StepResult,
+    protocol.StepSummary,
+    protocol.RunError,
+    events.WorkerExit,
+)
+SHAPES = [*FACTS, *(event for event in events.EVENTS if event is not events.MemoryChanged)]
+
+
+def typescript_fields(interface: str) -> dict[str, bool]:
+    """Name of each field of an interface, and whether it may be left out."""
+    body = re.search(rf"export interface {interface} \{{\n(.*?)\n\}}", PROTOCOL, re.S)
+    assert body, f"protocol.ts has no {interface}"
+    return {name: mark == "?" for name, mark in re.findall(r"^  readonly (\w+)(\??):", body[1], re.M)}
+
+
+def python_fields(shape: Any) -> dict[str, bool]:
+    """The same of a dataclass, as `to_json` writes it."""
+    written = {}
+    for field in dataclasses.fields(shape):
+        left_out = field.default is None and field.name not in events._SAID_WHEN_UNKNOWN
+        written[events.camel_case(field.name)] = left_out
+    if shape is protocol.RunError:
+        # A front turns offsets into a range.
+        del written["start"], written["end"]
+        written["range"] = True
+    return written
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+def test_a_message_has_the_same_fields_in_both_languages(shape: Any) -> None:
+    assert typescript_fields(shape.__name__) == python_fields(shape)
+
+
+def test_the_extension_hears_every_notification() -> None:
+    table = re.search(r"interface Notifications \{\n(.*?)\n\}", PROTOCOL, re.S)
+    assert table
+    assert set(re.findall(r"'(dw/\w+)'", table[1])) == {event.method for event in events.EVENTS}  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("name", "python"),
+    [
+        ("RunOutcome", protocol.RunOutcome),
+        ("StepOutcome", protocol.StepOutcome),
+        ("Phase", protocol.Phase),
+        ("State", events.State),
+        ("LogLevel", events.LogLevel),
+    ],
+)
+def test_an_enumeration_has_the_same_members(name: str, python: Any) -> None:
+    line = re.search(rf"export type {name} = (.*?);", PROTOCOL, re.S)
+    assert line
+    assert set(re.findall(r"'(\w+)'", line[1])) == set(typing.get_args(python))
+
+
+def test_server_and_extension_have_one_version() -> None:
+    assert PACKAGE["version"] == dw_lsp.__version__
+
+
+def test_the_lock_file_names_no_registry() -> None:
+    assert '"resolved"' not in (EXTENSION / "package-lock.json").read_text(encoding="utf-8")
+
+
+def test_what_decides_over_programs_and_safety_cannot_come_from_an_untrusted_workspace() -> None:
+    restricted = set(PACKAGE["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"])
+    settings = {name for part in PACKAGE["contributes"]["configuration"] for name in part["properties"]}
+    assert restricted <= settings
+    assert {name for name in settings if re.match(r"dw\.(security|worker|server)\.", name)} <= restricted
+
+
+def test_every_contributed_command_is_registered() -> None:
+    registered = (EXTENSION / "src" / "runs" / "commands.ts").read_text(encoding="utf-8")
+    for command in PACKAGE["contributes"]["commands"]:
+        assert f"'{command['command']}'" in registered
