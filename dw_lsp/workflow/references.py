@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
@@ -25,7 +26,7 @@ class Reference:
     name: str
     property: str | None = None
 
-    @property
+    @builtins.property
     def target(self) -> str:
         """All that stands behind the colon."""
         return self.name if self.property is None else f"{self.name}.{self.property}"
@@ -46,8 +47,8 @@ def parse_reference(text: str) -> Reference | None:
 def split_result(target: str, step_names: Collection[str]) -> tuple[str, str | None]:
     """Step and property of a `previous_result:` target.
 
-    A step's name may contain dots: an exact name wins, else the longest known name in front of a dot; with no known name
-    the first dot parts the two.
+    A step's name may contain dots: an exact name wins, else the longest known name in front of a dot; with no known
+    name the first dot parts the two.
     """
     if target in step_names:
         return target, None

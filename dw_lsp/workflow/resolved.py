@@ -15,8 +15,8 @@ STEP_KINDS: tuple[StepKind, ...] = ("pipeline", "pipeline_reference", "task", "w
 class InvalidInput(Exception):
     """The author's text or a caller's argument is at fault: what is wrong, where, and what to do.
 
-    Arguments: the message; `range` are offsets into the text (`None`: no place in it); `step` the step concerned; `hint`
-    a mend.
+    Arguments: the message; `range` are offsets into the text (`None`: no place in it); `step` the step concerned;
+    `hint` a mend.
     """
 
     def __init__(self, message: str, range: Range | None = None, step: str | None = None, hint: str | None = None):
@@ -26,10 +26,10 @@ class InvalidInput(Exception):
 
 @dataclass(frozen=True)
 class ResolvedStep:
-    """One step: `body` is the value under the key of its kind, with variables substituted, references to earlier steps not.
+    """One step: `body` is the value under the key of its kind, variables substituted, references to earlier steps not.
 
-    `seed` is the step's own or the workflow's (a `seed` inside a pipeline's body goes before it). `places` says where in
-    the text the value of a path inside the step stands (`("pipeline", "arguments", "prompt")`), for error messages.
+    `seed` is the step's own or the workflow's (a `seed` inside a pipeline's body goes before it). `places` says where
+    in the text the value of a path inside the step stands (`("pipeline", "arguments", "prompt")`), for error messages.
     """
 
     name: str

@@ -56,7 +56,9 @@ def _id(root: Object, substitution: _Substitution) -> str:
     if isinstance(value, str) and value.strip():
         return value
     member = root.member("id")
-    raise InvalidInput("a workflow needs an `id`: the name that its output files begin with", member and member.range)
+    raise InvalidInput(
+        "a workflow needs an `id`: the name that its output files begin with", member.range if member else None
+    )
 
 
 # ---------------------------------------------------------------- variables
@@ -192,7 +194,9 @@ def _kind(node: Object, name: str, place: Range) -> StepKind:
         raise InvalidInput(f"step {name!r} does nothing; it needs one of {wanted}", place, name)
     found = " and ".join(f"`{kind}`" for kind in kinds)
     second = node.member(kinds[1])
-    raise InvalidInput(f"step {name!r} has {found}; a step has just one of {wanted}", second and second.key.range, name)
+    raise InvalidInput(
+        f"step {name!r} has {found}; a step has just one of {wanted}", second.key.range if second else None, name
+    )
 
 
 def _check_required(node: Object, kind: StepKind, body: Mapping[str, Value], name: str) -> None:
