@@ -56,7 +56,8 @@ class Frames:
     def _explain(self, error: MalformedMessage) -> str:
         if self._heard_any:
             return f"the stream of messages is broken: {error}"
-        shown = bytes(self._buffer[:_SHOWN_BYTES]).decode("utf-8", "backslashreplace").strip()
+        text = bytes(self._buffer[:_SHOWN_BYTES]).decode("utf-8", "backslashreplace").strip()
+        shown = text.partition("\n")[0]
         return (
             f"its standard output begins with {shown!r}, which is no message. When dw.worker.command goes through a "
             "shell or ssh, nothing there may print to standard output (look at ~/.bashrc and the like)"

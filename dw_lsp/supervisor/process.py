@@ -89,12 +89,12 @@ class WorkerProcess(asyncio.SubprocessProtocol):
                 os.kill(self.pid, signal.SIGUSR1)
 
     def terminate(self) -> None:
-        """Ask it and its children to end."""
-        self.close_input()
+        """Ask it and its children to end: by a signal, and by the end of its input, which crosses ssh too."""
         if sys.platform == "win32":
             self._tree.terminate()
         else:
             self._signal(signal.SIGTERM)
+        self.close_input()
 
     def kill(self) -> None:
         """End it and its children."""

@@ -1,0 +1,51 @@
+"""The end of a process, in words."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from dw_lsp.supervisor.exits import describe_exit
+
+
+def test_a_signal_has_its_name_and_no_code() -> None:
+    exit = describe_exit(-signal.SIGKILL, ("last",))
+    assert (exit.code, exit.signal, exit.stderr_tail) == (None, "SIGKILL", ("last",))
+    assert exit.reason == "The worker was killed by SIGKILL: out of memory, or killed by hand."
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGBUS", "SIGTERM", "SIGILL"])
+def test_common_signals_have_a_cause(name: str) -> None:
+    reason = describe_exit(-int(getattr(signal, name)), ()).reason
+    assert reason.startswith(f"The worker was killed by {name}: ")
+
+
+def test_a_signal_without_a_name_has_its_number() -> None:
+    assert describe_exit(-50, ()).signal == "signal 50"
+
+
+def test_a_code_is_told() -> None:
+    exit = describe_exit(3, ())
+    assert (exit.code, exit.signal, exit.reason) == (3, None, "The worker ended with exit code 3.")
+
+
+def test_a_shell_tells_signals_as_codes() -> None:
+    exit = describe_exit(137, ())
+    assert (exit.code, exit.signal) == (137, None)
+    assert "SIGKILL" in exit.reason
+
+
+@pytest.mark.parametrize(("code", "word"), [(127, "not found"), (255, "ssh"), (0xC0000005, "access violation")])
+def test_codes_with_a_meaning(code: int, word: str) -> None:
+    assert word in describe_exit(code, ()).reason
+
+
+def test_an_orderly_end_is_no_failure_in_words() -> None:
+    assert describe_exit(0, ()).reason == "The worker ended by itself."
+
+
+def test_a_process_that_never_ended() -> None:
+    exit = describe_exit(None, ())
+    assert (exit.code, exit.signal) == (None, None)
+    assert "stuck" in exit.reason

@@ -1,0 +1,83 @@
+"""Sentences for people on why a worker ended and what became of the run."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from dw_lsp.supervisor.exits import describe_exit
+from dw_lsp.supervisor.failures import error_of_dead_worker, explain_exit, no_worker, refusal, timed_out
+from dw_lsp.supervisor.life import Ending, RefuseRuns
+
+KILLED = describe_exit(-signal.SIGKILL, ("one", "two"))
+ENDED = describe_exit(-signal.SIGTERM, ())
+
+
+def test_a_crash_names_signal_and_place() -> None:
+    error = error_of_dead_worker("crashed", None, KILLED, "step 'draw' (denoising 3/20)")
+    assert "SIGKILL" in error.message
+    assert "step 'draw' (denoising 3/20)" in error.message
+    assert (error.type, error.traceback) == ("WorkerCrashed", "one\ntwo")
+
+
+def test_a_kill_from_outside_may_be_a_lack_of_memory() -> None:
+    error = error_of_dead_worker("crashed", Ending("channelClosed", "leaving"), KILLED, "")
+    assert error.hint is not None
+    assert "memory" in error.hint
+
+
+def test_a_time_out_tells_the_limit_and_the_place() -> None:
+    error = error_of_dead_worker("timedOut", Ending("timedOut", "killing", "No progress for 5 s."), KILLED, "step 'a'")
+    assert error.message == "No progress for 5 s. It was at step 'a'."
+    assert (error.type, error.traceback) == ("TimedOut", "one\ntwo")
+
+
+def test_a_time_out_of_a_worker_that_lives_is_told_in_the_same_way() -> None:
+    assert timed_out("No progress for 5 s.", "step 'a'").message == "No progress for 5 s. It was at step 'a'."
+
+
+def test_a_cancel_that_cost_the_worker_says_so() -> None:
+    ending = Ending("cancelled", "terminating")
+    error = error_of_dead_worker("cancelled", ending, explain_exit(ending, ENDED), "")
+    assert error.message == "The run did not stop when it was cancelled, so the worker was ended (SIGTERM)."
+    assert error.hint is not None
+
+
+def test_the_exit_that_nobody_wanted_stays_as_it_is() -> None:
+    assert explain_exit(None, KILLED) == KILLED
+    assert explain_exit(Ending("channelClosed", "leaving"), KILLED) == KILLED
+
+
+@pytest.mark.parametrize(
+    ("ending", "reason"),
+    [
+        (Ending("shutdown", "leaving"), "The worker was shut down (SIGTERM)."),
+        (Ending("restart", "leaving"), "The worker was restarted (SIGTERM)."),
+        (Ending("timedOut", "killing", "Too long."), "Too long. The worker was ended (SIGTERM)."),
+        (Ending("cannotStart", "leaving", "torch is missing."), "torch is missing."),
+        (
+            Ending("broken", "terminating", "no JSON"),
+            "The worker does not keep to the protocol, so it was ended (SIGTERM): no JSON.",
+        ),
+    ],
+)
+def test_an_exit_that_we_wanted_says_why(ending: Ending, reason: str) -> None:
+    exit = explain_exit(ending, ENDED)
+    assert (exit.reason, exit.signal) == (reason, "SIGTERM")
+
+
+def test_a_refusal_after_crashes_tells_the_last_of_them() -> None:
+    error = refusal(RefuseRuns("Five times.", "Restart it.", tell_exit=True), KILLED)
+    assert error.message.startswith("Five times. The worker was killed by SIGKILL")
+    assert (error.hint, error.traceback) == ("Restart it.", "one\ntwo")
+
+
+def test_a_refusal_for_another_reason_tells_no_old_story() -> None:
+    error = refusal(RefuseRuns("torch is missing.", "Install it."), KILLED)
+    assert (error.message, error.hint, error.traceback) == ("torch is missing.", "Install it.", None)
+
+
+def test_no_worker_says_what_to_do() -> None:
+    assert str(no_worker("stopped", KILLED)) == "There is no worker. Run a workflow or restart the worker first."
+    assert "SIGKILL" in str(no_worker("crashed", KILLED))
