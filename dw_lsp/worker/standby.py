@@ -38,7 +38,10 @@ def import_libraries(log: Callable[[str, str], None]) -> dict[str, str]:
         )
     _import("torch")
     if importlib.util.find_spec("transformers") is None:
-        log("warning", f"{sys.executable} has no transformers: most pipelines will not load. {_install(['transformers'])}")
+        log(
+            "warning",
+            f"{sys.executable} has no transformers: most pipelines will not load. {_install(['transformers'])}",
+        )
     else:
         _import("transformers")
     _import("diffusers")

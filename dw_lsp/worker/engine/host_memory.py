@@ -86,7 +86,9 @@ def _number(path: str) -> int | None:
 
 def _psutil(psutil: Any) -> HostMemory:
     machine, process = psutil.virtual_memory(), psutil.Process().memory_info()
-    return HostMemory(machine.total, machine.available, process.rss, getattr(process, "peak_wset", None) or _peak_usage())
+    return HostMemory(
+        machine.total, machine.available, process.rss, getattr(process, "peak_wset", None) or _peak_usage()
+    )
 
 
 def _sysconf(name: str) -> int | None:

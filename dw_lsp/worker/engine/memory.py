@@ -31,9 +31,7 @@ class Meter:
             return int(torch.mps.current_allocated_memory())
         return host_memory().process
 
-    def report(
-        self, components: Sequence[Component], run_count: int, warning_bytes: int | None = None
-    ) -> MemoryReport:
+    def report(self, components: Sequence[Component], run_count: int, warning_bytes: int | None = None) -> MemoryReport:
         """The memory now. Arguments: `warning_bytes` is the growth from which on the report warns; `None`: never."""
         host = host_memory()
         allocated, reserved, free, total, peak = self._device_values(host, components)
@@ -163,4 +161,4 @@ def _amount(text: str) -> int:
     try:
         return int(float(digits) * _UNITS[unit])
     except (KeyError, ValueError):
-        raise ValueError(f"{text!r} is no amount of memory: write 0.9 or \"20GB\"") from None
+        raise ValueError(f'{text!r} is no amount of memory: write 0.9 or "20GB"') from None

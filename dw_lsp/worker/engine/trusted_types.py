@@ -156,4 +156,6 @@ def _nearest(name: str, names: list[str], prefix: str = "") -> str:
 
 def _not_installed(found: Any, name: str) -> str:
     needed = [package for package in getattr(found, "_backends", []) if package != "torch"]
-    return f"{name} needs {' and '.join(needed)}, which this Python does not have. Install: pip install {' '.join(needed)}"
+    return (
+        f"{name} needs {' and '.join(needed)}, which this Python does not have. Install: pip install {' '.join(needed)}"
+    )

@@ -1,0 +1,120 @@
+"""What steps hand to one another: the artifacts of a pipeline's output or a task's answer, and their properties."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy
+import torch
+from PIL import Image
+
+from dw_lsp.workflow.resolved import InvalidInput
+
+#: Fields of an output that belong together and are handed on as one object.
+_EMBEDDINGS = ("image_embeds", "image_embeddings")
+
+
+def of_pipeline(output: Any) -> list[Any]:
+    """The artifacts of a pipeline's output: each image, each video's frames; embeddings as one object.
+
+    Arguments: `output` is what the call returned, an output object or a tuple.
+    """
+    if isinstance(output, tuple) and not hasattr(output, "_fields"):
+        output = output[0] if output else []
+        return _split(output)
+    fields = _fields(output)
+    for name in ("images", *_EMBEDDINGS, "frames", "audios"):
+        if fields.get(name) is None:
+            continue
+        return [fields] if name in _EMBEDDINGS else _split(fields[name])
+    return [fields] if fields else _split(output)
+
+
+def of_task(answer: Any) -> list[Any]:
+    """The artifacts of a task's answer: the items of a list, else the answer itself; text without outer quotes."""
+    answers = answer if isinstance(answer, list) else [answer]
+    return [each.strip().strip('"').strip() if isinstance(each, str) else each for each in answers]
+
+
+def property_of(artifacts: Sequence[Any], name: str, step: str) -> list[Any]:
+    """A property of each artifact: the member of an object (absent: the artifact counts not), the data attribute of another.
+
+    Raises `InvalidInput` when an artifact that is no object has no such attribute, or it is a method.
+    """
+    found: list[Any] = []
+    for artifact in artifacts:
+        if isinstance(artifact, Mapping):
+            if name in artifact:
+                found.append(artifact[name])
+        elif name.startswith("_") or not hasattr(artifact, name) or callable(getattr(artifact, name)):
+            raise InvalidInput(f"the results of step {step!r} are of the type {kind_of(artifact)} and have no {name!r}")
+        else:
+            found.append(getattr(artifact, name))
+    return found
+
+
+def kind_of(artifact: Any) -> str:
+    """What an artifact is, in words."""
+    if isinstance(artifact, Image.Image):
+        return "image"
+    if isinstance(artifact, str):
+        return "text"
+    if isinstance(artifact, Mapping):
+        return f"object ({', '.join(map(str, artifact))})"
+    if is_frames(artifact):
+        return "frames"
+    return type(artifact).__name__
+
+
+def is_frames(artifact: Any) -> bool:
+    """Whether an artifact is a video: a list of images, or an array of frames (frame, height, width, channel)."""
+    if isinstance(artifact, list):
+        return bool(artifact) and all(isinstance(frame, Image.Image) for frame in artifact)
+    return isinstance(artifact, (numpy.ndarray, torch.Tensor)) and artifact.ndim == 4
+
+
+def as_images(artifact: Any) -> list[Image.Image]:
+    """The images of an artifact that is an image, a video, or an array of either (values 0..1, or 0..255 as bytes).
+
+    Raises `InvalidInput` for what is no picture.
+    """
+    if isinstance(artifact, Image.Image):
+        return [artifact]
+    if isinstance(artifact, (list, tuple)) and artifact:
+        return [image for item in artifact for image in as_images(item)]
+    if isinstance(artifact, torch.Tensor):
+        array = artifact.detach().to("cpu", torch.float32 if artifact.is_floating_point() else artifact.dtype).numpy()
+        return _from_array(numpy.moveaxis(array, -3, -1) if array.ndim >= 3 and array.shape[-3] in (1, 3, 4) else array)
+    if isinstance(artifact, numpy.ndarray):
+        return _from_array(artifact)
+    raise InvalidInput(f"a result of the type {kind_of(artifact)} cannot be written as a picture")
+
+
+def _from_array(array: Any) -> list[Image.Image]:
+    if array.ndim == 4:
+        return [image for frame in array for image in _from_array(frame)]
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[-1] not in (1, 3, 4)):
+        raise InvalidInput(f"an array of the shape {tuple(array.shape)} cannot be written as a picture")
+    if array.dtype != numpy.uint8:
+        array = (array.clip(0.0, 1.0) * 255).round().astype(numpy.uint8)
+    return [Image.fromarray(array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array)]
+
+
+def _fields(output: Any) -> dict[str, Any]:
+    """The fields of an output object (a dataclass, an ordered mapping)."""
+    if isinstance(output, Mapping):
+        return {str(key): value for key, value in output.items()}
+    if dataclasses.is_dataclass(output) and not isinstance(output, type):
+        return {field.name: getattr(output, field.name) for field in dataclasses.fields(output)}
+    return {}
+
+
+def _split(values: Any) -> list[Any]:
+    """The single results of a batch."""
+    if isinstance(values, (list, tuple)):
+        return list(values)
+    if isinstance(values, (numpy.ndarray, torch.Tensor)) and values.ndim >= 1:
+        return [values[index] for index in range(values.shape[0])]
+    return [values]

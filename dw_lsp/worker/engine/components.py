@@ -1,0 +1,132 @@
+"""Which components are in memory, and why: kept by content key across steps, runs and files, until room is needed.
+
+Pipelines are never kept: they are put together from these for each step. Only the working thread changes what is here;
+any thread may ask for the records.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from dw_lsp.protocol import Component
+from dw_lsp.worker.engine.host_memory import return_free_memory
+
+
+@dataclass(frozen=True)
+class Resident:
+    """A component in memory: what is told about it, and the live object."""
+
+    record: Component
+    live: Any
+
+
+class Components:
+    """The components in memory, least recently used first."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._residents: dict[str, Resident] = {}
+
+    def get(self, key: str) -> Resident | None:
+        """The component of that key, which counts as used now."""
+        with self._lock:
+            found = self._residents.pop(key, None)
+            if found is not None:
+                self._residents[key] = found
+            return found
+
+    def add(self, key: str, name: str, live: Any, seconds: float) -> Resident:
+        """Keep a component that was just loaded. Arguments: `seconds` is what loading took."""
+        record = Component(key, name, type(live).__name__, size_of(live), device_of(live), seconds)
+        resident = Resident(record, live)
+        with self._lock:
+            self._residents[key] = resident
+        return resident
+
+    def drop(self, key: str) -> bool:
+        """Forget one component and give its memory back. Returns whether it was there."""
+        with self._lock:
+            found = self._residents.pop(key, None)
+        if found is None:
+            return False
+        del found
+        release_memory()
+        return True
+
+    def drop_all(self) -> None:
+        """Forget every component and give their memory back."""
+        with self._lock:
+            self._residents.clear()
+        release_memory()
+
+    def records(self) -> tuple[Component, ...]:
+        """What is in memory, and where it is now."""
+        with self._lock:
+            residents = list(self._residents.values())
+        return tuple(replace(each.record, device=device_of(each.live)) for each in residents)
+
+    def make_room(self, needed: int, budget: int | None, keep: Collection[str]) -> tuple[Component, ...]:
+        """Let the least recently used components go until `needed` more bytes fit into the budget.
+
+        Arguments: `keep` are keys that must stay. Returns what had to go; when that is not enough, nothing more can be
+        done here, and the load itself will tell.
+        """
+        if budget is None:
+            return ()
+        gone: list[Component] = []
+        with self._lock:
+            used = sum(each.record.bytes for each in self._residents.values())
+            for key in [key for key in self._residents if key not in keep]:
+                if used + needed <= budget:
+                    break
+                dropped = self._residents.pop(key)
+                used -= dropped.record.bytes
+                gone.append(dropped.record)
+                del dropped
+        if any(record.bytes for record in gone):
+            release_memory()
+        return tuple(gone)
+
+
+def settle_garbage() -> None:
+    """Collect, then set what is left aside: modules and models live on and need not be looked through at each collection."""
+    gc.collect()
+    gc.freeze()
+
+
+def size_of(live: Any) -> int:
+    """Bytes of a component's parameters and buffers; shared ones count once. 0 for what is no model."""
+    if not isinstance(live, torch.nn.Module):
+        return 0
+    seen: dict[int, int] = {}
+    for tensor in (*live.parameters(), *live.buffers()):
+        seen[id(tensor)] = tensor.numel() * tensor.element_size()
+    return sum(seen.values())
+
+
+def device_of(live: Any) -> str:
+    """The device that a component rests on; `cpu` for what is no model."""
+    if isinstance(live, torch.nn.Module):
+        for tensor in live.parameters():
+            return str(tensor.device)
+    return "cpu"
+
+
+def release_memory() -> None:
+    """Collect what is unreachable now and give memory back to the device and the system.
+
+    What was set aside for good may be part of a cycle that has just died, so it is looked through once more.
+    """
+    gc.unfreeze()
+    settle_garbage()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+    return_free_memory()

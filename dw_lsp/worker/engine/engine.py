@@ -1,0 +1,197 @@
+"""What outlives a run: the components in memory, the device, the count of runs. Every run begins and ends here."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from dw_lsp.planning.plan import steps_until
+from dw_lsp.protocol import (
+    Execute,
+    MemoryReport,
+    MemoryReported,
+    Message,
+    RunBegan,
+    RunEnded,
+    RunError,
+    RunOutcome,
+    StepSummary,
+)
+from dw_lsp.worker.cancellation import Cancellation, RunCancelled
+from dw_lsp.worker.engine.allowed_paths import AllowedPaths
+from dw_lsp.worker.engine.components import Components
+from dw_lsp.worker.engine.devices import default_device, device_name
+from dw_lsp.worker.engine.execute import WorkflowRun
+from dw_lsp.worker.engine.failures import run_error
+from dw_lsp.worker.engine.loading import Loader
+from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
+from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
+from dw_lsp.worker.engine.prepare import prepare
+from dw_lsp.worker.engine.run_context import Resources, RunContext
+from dw_lsp.worker.engine.run_folder import RunFolder
+from dw_lsp.worker.engine.sub_workflows import Source, understand
+from dw_lsp.worker.engine.trusted_types import TrustedTypes
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedWorkflow
+
+#: A seed that is drawn has so many bits: a JSON number holds it exactly everywhere.
+SEED_BITS = 53
+
+Send = Callable[[Message], None]
+
+
+class Engine:
+    """Carries out runs, one at a time. Arguments: the versions of the libraries, for manifests."""
+
+    def __init__(self, versions: Mapping[str, str]):
+        self.device = default_device()
+        self.device_name = device_name(self.device)
+        self.run_count = 0
+        self._components = Components()
+        self._meter = Meter(self.device, self.device_name)
+        self._resources = Resources(self._components, self._meter, self.device, versions)
+        self._growth_warning: int | None = None
+
+    def memory_report(self) -> MemoryReport:
+        """The memory now. Any thread may ask."""
+        return self._meter.report(self._components.records(), self.run_count, self._growth_warning)
+
+    def clear(self) -> None:
+        """Drop every component and give the memory back."""
+        self._resources.colour_maps.clear()
+        self._resources.single_files.clear()
+        self._components.drop_all()
+        self._meter.forget()
+
+    def evict(self, key: str) -> bool:
+        """Drop one component. Returns whether there was one of that key."""
+        self._resources.colour_maps.pop(key, None)
+        return self._components.drop(key)
+
+    def execute(self, request: Execute, cancellation: Cancellation, send: Send) -> RunEnded:
+        """Carry out a run, whatever comes of it. What happens on the way is sent; how it ended is returned."""
+        self.run_count += 1
+        self._growth_warning = request.options.growth_warning_bytes
+        run = _Run(request, cancellation, send, self._resources)
+        with Sampler(self._meter, lambda: send(MemoryReported(self.memory_report()))):
+            outcome, error = run.carry_out()
+        if outcome == "succeeded":
+            self._meter.note_run()
+        report = self.memory_report()
+        send(MemoryReported(report))
+        return run.ended(outcome, error, self.run_count, report)
+
+
+class _Run:
+    """One run from its text to its end."""
+
+    def __init__(self, request: Execute, cancellation: Cancellation, send: Send, resources: Resources):
+        self._request, self._cancellation, self._send, self._resources = request, cancellation, send, resources
+        self._began, self._started = time.time(), time.monotonic()
+        self._seed: int | None = None
+        self._context: RunContext | None = None
+        self._workflow_run: WorkflowRun | None = None
+        self._step_names: tuple[str, ...] = ()
+
+    def carry_out(self) -> tuple[RunOutcome, RunError | None]:
+        """Run it. Returns how it ended and, where it failed, why."""
+        outcome: RunOutcome = "succeeded"
+        error: RunError | None = None
+        try:
+            self._run()
+        except RunCancelled:
+            outcome = "cancelled"
+        except (Exception, SystemExit) as problem:
+            # A library that calls `sys.exit` ends the run, not the worker.
+            outcome, error = "failed", run_error(problem)
+        return self._with_manifest(outcome, error)
+
+    def ended(self, outcome: RunOutcome, error: RunError | None, run_count: int, report: MemoryReport) -> RunEnded:
+        """The run's last message."""
+        ledger = self._context.ledger if self._context else None
+        return RunEnded(
+            run_id=self._request.run_id,
+            outcome=outcome,
+            seconds=time.monotonic() - self._started,
+            run_count=run_count,
+            seed=self._seed,
+            steps=self._summaries(),
+            results=tuple(ledger.results) if ledger else (),
+            loaded=tuple(ledger.loaded.values()) if ledger else (),
+            reused=tuple(ledger.reused.values()) if ledger else (),
+            memory=report,
+            error=error,
+        )
+
+    def _run(self) -> None:
+        request = self._request
+        self._cancellation.check()
+        path = Path(request.document_path) if request.document_path else None
+        source = Source(request.text, path)
+        workflow = understand(source, request.arguments)
+        steps = steps_until(workflow, request.step)
+        self._step_names = tuple(step.name for step in steps)
+        self._seed = self._seed_of(workflow)
+        self._send(RunBegan(request.run_id, workflow.id, self._step_names, dict(workflow.variables)))
+        context = self._context = self._surroundings(path)
+        prepared = prepare(source, workflow, context, request.step)
+        folder = RunFolder(self._output_directory(path), workflow.id, request.run_id, self._began)
+        context = self._context = context.with_folder(folder)
+        self._workflow_run = WorkflowRun(prepared, context, self._seed)
+        self._workflow_run.carry_out()
+
+    def _seed_of(self, workflow: ResolvedWorkflow) -> int:
+        if self._request.seed is not None:
+            return self._request.seed
+        return workflow.seed if workflow.seed is not None else random.SystemRandom().getrandbits(SEED_BITS)
+
+    def _surroundings(self, path: Path | None) -> RunContext:
+        request, resources = self._request, self._resources
+        types = TrustedTypes(request.options.allowed_modules)
+        allowed = AllowedPaths.of_run(request.roots, request.options.allowed_paths, path)
+        try:
+            budget = budget_bytes(request.options.memory_budget, resources.meter.capacity())
+        except ValueError as error:
+            raise InvalidInput(f"dw.memory.budget: {error}") from error
+        loader = Loader(types, allowed, request.options, resources.device)
+        return RunContext(request, self._send, self._cancellation, resources, types, allowed, loader, budget)
+
+    def _output_directory(self, path: Path | None) -> Path:
+        directory = Path(self._request.output_directory).expanduser()
+        if directory.is_absolute():
+            return directory
+        roots = [Path(root) for root in self._request.roots]
+        if path is None and not roots:
+            raise InvalidInput(
+                f"the output folder {directory} is relative, but this document has no folder yet",
+                hint="Save the document, or set dw.outputDirectory to an absolute path.",
+            )
+        return (roots[0] if roots else path.parent if path else Path()) / directory
+
+    def _summaries(self) -> tuple[StepSummary, ...]:
+        done = self._context.ledger.steps if self._context else {}
+        return tuple(done.get(name, StepSummary(name, "notRun")) for name in self._step_names)
+
+    def _with_manifest(self, outcome: RunOutcome, error: RunError | None) -> tuple[RunOutcome, RunError | None]:
+        """Write the manifest, where the run came far enough to have a folder; that it cannot be written is a failure."""
+        context, run = self._context, self._workflow_run
+        if context is None or run is None or context.folder is None:
+            return outcome, error
+        ledger = context.ledger
+        record = RunRecord(
+            outcome=outcome,
+            began=self._began,
+            seconds=time.monotonic() - self._started,
+            steps=self._summaries(),
+            results=ledger.results,
+            files=ledger.files,
+            components=[*ledger.loaded.values(), *ledger.reused.values()],
+            error=error,
+        )
+        try:
+            context.folder.replace(MANIFEST, manifest(self._request, run.repeatable, record, context.folder.path))
+        except OSError as problem:
+            if error is None:
+                return "failed", RunError(f"the manifest cannot be written: {problem}", type(problem).__name__)
+        return outcome, error

@@ -1,0 +1,237 @@
+"""Running a pipeline step: components in place, a new pipeline, one call for each iteration, everything undone after."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.devices import named_device, same_device
+from dw_lsp.worker.engine.failures import StepFailed
+from dw_lsp.worker.engine.instruments import Instruments
+from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
+from dw_lsp.worker.engine.prepare import PreparedPipeline
+from dw_lsp.worker.engine.previews import Previewer, fit_colour_map
+from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.worker.engine.schedulers import change_schedulers
+from dw_lsp.worker.engine.sources import from_single_file, obtain
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReadyPipeline:
+    """A pipeline that can be called: assembled for one step, its components on their device."""
+
+    pipeline: Any
+    loaded: Loaded
+    device: torch.device
+
+
+def load_components(
+    prepared: PreparedPipeline, shared: Mapping[str, tuple[str, Any]], context: RunContext, reporter: StepReporter
+) -> tuple[Any, Loaded]:
+    """Bring a step's components into memory and put its pipeline together.
+
+    Arguments: `shared` are the components that earlier steps share: name -> (key, live object).
+    """
+    step = prepared.step
+    _import_modules(step)
+    prepared = obtain(prepared, context, reporter)
+    pipeline, loaded = from_single_file(prepared, context, reporter) or _from_parts(prepared, shared, context, reporter)
+    context.ledger.note_components(loaded.loaded, loaded.reused)
+    pipeline.set_progress_bar_config(disable=True)
+    for name in unused_keywords(prepared.chosen, prepared.required.loading):
+        logger.warning("%s does not take %r; it has no effect", prepared.chosen.__name__, name)
+    change_schedulers(pipeline, step, step.body, context.types)
+    return pipeline, loaded
+
+
+def _from_parts(
+    prepared: PreparedPipeline, shared: Mapping[str, tuple[str, Any]], context: RunContext, reporter: StepReporter
+) -> tuple[Any, Loaded]:
+    chosen, required = prepared.chosen, prepared.required
+    names = component_names(chosen)
+    wanted = frozenset(
+        part.name
+        for part in required.parts
+        if part.name not in prepared.reused and (names is None or part.name in names)
+    )
+
+    def listener(name: str, count: int, total: int) -> None:
+        reporter.phase("loading", f"{chosen.__name__}: {name}", count, total, "component")
+
+    loaded = gather_components(required, wanted, context.resources.components, context.loader, context.budget, listener)
+    live, keys = dict(loaded.live), dict(loaded.keys)
+    for name in prepared.reused:
+        keys[name], live[name] = shared[name]
+    pipeline = assemble(chosen, required, live, context.loader, prepared.step)
+    return pipeline, Loaded(live, keys, loaded.loaded, loaded.reused, loaded.seconds)
+
+
+@contextlib.contextmanager
+def ready_pipeline(pipeline: Any, loaded: Loaded, step: ResolvedStep, context: RunContext) -> Iterator[ReadyPipeline]:
+    """The pipeline on its device, with the switches that its step sets. Afterwards its components are as they were.
+
+    Arguments: `step` is the one that defines the pipeline.
+    """
+    configuration = step.body.get("configuration")
+    settings = configuration if isinstance(configuration, dict) else {}
+    device = _device(settings, context)
+    with contextlib.ExitStack() as undo:
+        _place(pipeline, settings, device, undo)
+        _set_state(pipeline, settings, undo)
+        yield ReadyPipeline(pipeline, loaded, device)
+
+
+def call_pipeline(
+    ready: ReadyPipeline,
+    step: ResolvedStep,
+    arguments: Mapping[str, Any],
+    seed: int | None,
+    context: RunContext,
+    reporter: StepReporter,
+) -> Any:
+    """Call a pipeline once and return its output.
+
+    Arguments: `step` is the step that calls (of a `pipeline_reference`, not the one that loaded); `arguments` are live;
+    `seed` is this iteration's own, `None` for a call without a generator.
+    Raises `StepFailed` when the pipeline fails.
+    """
+    pipeline = ready.pipeline
+    for key, value in arguments.items():
+        if isinstance(value, list) and not value:
+            path = (step.kind, "arguments", key)
+            raise InvalidInput(f"the list `{key}` is empty: nothing would be made", step.place(*path), step.name)
+    _renew_schedulers(pipeline)
+    given = dict(arguments)
+    if seed is not None and "generator" in inspect.signature(pipeline.__call__).parameters:
+        given.setdefault("generator", _generator(ready.device, seed))
+    previewer = _previewer(ready, context, reporter)
+    try:
+        with Instruments(pipeline, reporter, previewer):
+            return pipeline(**given)
+    except InvalidInput:
+        raise
+    except Exception as error:
+        doing = f"{type(pipeline).__name__} failed in step {step.name!r}"
+        raise StepFailed(doing, step.name, step.place(step.kind, "arguments"), error) from error
+
+
+def _import_modules(step: ResolvedStep) -> None:
+    """Import what a step asks for; `support` has checked that it is allowed."""
+    configuration = step.body.get("configuration")
+    modules = configuration.get("pre_load_modules") if isinstance(configuration, dict) else None
+    for module in modules if isinstance(modules, list) else []:
+        try:
+            importlib.import_module(str(module))
+        except ImportError as error:
+            place = step.place("pipeline", "configuration", "pre_load_modules")
+            raise InvalidInput(f"the module {module!r} cannot be imported: {error}", place, step.name) from error
+
+
+def _device(settings: Mapping[str, Value], context: RunContext) -> torch.device:
+    name = settings.get("device")
+    if not isinstance(name, str):
+        return context.resources.device
+    device, warning = named_device(name, context.resources.device)
+    if warning:
+        logger.warning(warning)
+    return device
+
+
+def _generator(device: torch.device, seed: int) -> torch.Generator:
+    # MPS has no generators of the quality that pipelines expect; its own advice is to draw on the CPU.
+    home = device if device.type in ("cuda", "xpu") else torch.device("cpu")
+    return torch.Generator(device=home).manual_seed(seed)
+
+
+def _renew_schedulers(pipeline: Any) -> None:
+    """Each call gets schedulers that have never been used: nothing of one iteration is left for the next."""
+    for name in ("scheduler", "audio_scheduler"):
+        current = getattr(pipeline, name, None)
+        if current is not None and hasattr(current, "config"):
+            renewed = type(current).from_config(current.config)
+            shift = getattr(current, "_shift", None)
+            if shift is not None and hasattr(renewed, "set_shift"):
+                renewed.set_shift(shift)
+            pipeline.register_modules(**{name: renewed})
+
+
+def _previewer(ready: ReadyPipeline, context: RunContext, reporter: StepReporter) -> Previewer | None:
+    """What makes this call's previews; `None` where they are off, or the latent space is of an unknown kind."""
+    scheduler, vae = getattr(ready.pipeline, "scheduler", None), ready.loaded.live.get("vae")
+    if not context.options.preview_enabled or scheduler is None or vae is None:
+        return None
+    maps, key = context.resources.colour_maps, ready.loaded.keys["vae"]
+    if key not in maps:
+        maps[key] = fit_colour_map(vae)
+    colours = maps[key]
+    if colours is None:
+        return None
+    previewer = Previewer(colours, scheduler, context.options.preview_every_steps, reporter.send)
+    previewer.begin(reporter.run_id, reporter.step, reporter.iteration)
+    return previewer
+
+
+# ---------------------------------------------------------------- placement and state
+
+
+def _place(pipeline: Any, settings: Mapping[str, Value], device: torch.device, undo: contextlib.ExitStack) -> None:
+    offload = settings.get("offload")
+    if offload and device.type == "cpu":
+        logger.warning("`offload` has no effect on a CPU: everything is in host memory anyway")
+    if not offload or device.type == "cpu":
+        for component in _modules(pipeline):
+            if not same_device(_device_of(component), device):
+                component.to(device)
+        return
+    undo.callback(pipeline.remove_all_hooks)
+    for component in _modules(pipeline):
+        component.to("cpu")
+    if offload == "sequential":
+        excluded = settings.get("exclude_from_cpu_offload")
+        if isinstance(excluded, list):
+            pipeline._exclude_from_cpu_offload = [str(name) for name in excluded]
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.enable_model_cpu_offload(device=device)
+
+
+def _modules(pipeline: Any) -> list[torch.nn.Module]:
+    return [component for component in pipeline.components.values() if isinstance(component, torch.nn.Module)]
+
+
+def _device_of(module: torch.nn.Module) -> torch.device:
+    return next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
+
+
+def _set_state(pipeline: Any, settings: Mapping[str, Value], undo: contextlib.ExitStack) -> None:
+    """Switches that belong to this step, on components that belong to all: each is set back afterwards."""
+    options = settings.get("vae")
+    vae = getattr(pipeline, "vae", None)
+    for key, attribute in (("enable_slicing", "use_slicing"), ("enable_tiling", "use_tiling")):
+        wanted = isinstance(options, dict) and options.get(key)
+        if wanted and not hasattr(vae, key):
+            logger.warning("this pipeline's vae cannot do %s", key)
+        elif wanted and not getattr(vae, attribute, False):
+            getattr(vae, key)()
+            undo.callback(getattr(vae, key.replace("enable", "disable")))
+    if settings.get("enable_attention_slicing") and not settings.get("disable_attention_slicing"):
+        for module in _modules(pipeline):
+            if hasattr(module, "attn_processors") and hasattr(module, "set_attn_processor"):
+                undo.callback(_restore_attention, module, dict(module.attn_processors))
+        pipeline.enable_attention_slicing()
+
+
+def _restore_attention(module: Any, processors: dict[str, Any]) -> None:
+    module.set_attn_processor(processors)

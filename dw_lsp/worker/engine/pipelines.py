@@ -1,0 +1,199 @@
+"""From components to a pipeline: which it needs, loading the missing ones, putting it together anew for each step."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+
+from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline
+from dw_lsp.protocol import Component
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.components import Components, Resident, settle_garbage
+from dw_lsp.worker.engine.loading import Loader
+from dw_lsp.worker.engine.schedulers import fresh_schedulers
+from dw_lsp.worker.engine.trusted_types import TrustedTypes
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+logger = logging.getLogger(__name__)
+
+MODEL_INDEX = "model_index.json"
+#: Keywords of `from_pretrained` that this engine passes to the loading of each component.
+LOADING_KEYWORDS = frozenset(
+    {"torch_dtype", "variant", "revision", "use_safetensors", "low_cpu_mem_usage", "local_files_only", "subfolder"}
+)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a step's pipeline is made of: its components by name, which of them had to be loaded, and how long it took."""
+
+    live: Mapping[str, Any]
+    keys: Mapping[str, str]
+    loaded: tuple[Component, ...]
+    reused: tuple[Component, ...]
+    seconds: float
+
+
+#: Told before each component is loaded: its name, how many are loaded already, how many have to be.
+LoadingListener = Callable[[str, int, int], None]
+
+
+def gather_components(
+    required: RequiredPipeline,
+    wanted: frozenset[str] | None,
+    components: Components,
+    loader: Loader,
+    budget: int | None,
+    listener: LoadingListener,
+) -> Loaded:
+    """The components of a pipeline: those in memory as they are, the missing ones loaded, one after another.
+
+    Arguments: `wanted` are the names that the pipeline class takes, `None` if it takes all; `budget` is what kept
+    components may fill, in bytes; `listener` may raise to stop between two components: what was loaded stays.
+    """
+    started = time.monotonic()
+    parts = [part for part in required.parts if wanted is None or part.name in wanted]
+    found = {part.key: components.get(part.key) for part in parts}
+    missing = [part for part in parts if found[part.key] is None]
+    if missing:
+        keep = {part.key for part in parts}
+        gone = components.make_room(sum(part.bytes or 0 for part in missing), budget, keep)
+        for record in gone:
+            logger.info("%s left memory to make room", record.key)
+    loaded: list[Component] = []
+    for count, part in enumerate(missing):
+        listener(part.name, count, len(missing))
+        found[part.key] = resident = _load(part, required, components, loader)
+        loaded.append(resident.record)
+    if missing:
+        settle_garbage()
+    residents = {part.name: resident for part in parts if (resident := found[part.key]) is not None}
+    fresh = {record.key for record in loaded}
+    return Loaded(
+        live={name: resident.live for name, resident in residents.items()},
+        keys={part.name: part.key for part in parts},
+        loaded=tuple(loaded),
+        reused=tuple(resident.record for resident in residents.values() if resident.record.key not in fresh),
+        seconds=time.monotonic() - started if missing else 0.0,
+    )
+
+
+def _load(part: RequiredComponent, required: RequiredPipeline, components: Components, loader: Loader) -> Resident:
+    started = time.monotonic()
+    definition = required.explicit.get(part.name)
+    if definition is None:
+        live = loader.component(part, required.loading)
+    else:
+        keywords, configuration = definition.get("from_pretrained_arguments"), definition.get("configuration")
+        chosen = configuration.get("component_type") if isinstance(configuration, dict) else None
+        live = loader.component(
+            part, keywords if isinstance(keywords, dict) else {}, chosen if isinstance(chosen, str) else None
+        )
+    if isinstance(live, torch.nn.Module):
+        live.requires_grad_(False)
+    return components.add(part.key, part.name, live, time.monotonic() - started)
+
+
+def pipeline_class(required: RequiredPipeline, types: TrustedTypes) -> Any:
+    """The class that a step names, or, where it leaves the choice to the model, the model's own."""
+    chosen = types.pipeline(required.class_name)
+    if chosen is diffusers.DiffusionPipeline and required.model is not None and required.model.pipeline_class:
+        return types.pipeline(required.model.pipeline_class)
+    return chosen
+
+
+def is_automatic(chosen: Any) -> bool:
+    """Whether a class is one that chooses the pipeline class itself (AutoPipelineForText2Image, ...)."""
+    return not issubclass(chosen, diffusers.DiffusionPipeline)
+
+
+def component_names(chosen: Any) -> frozenset[str] | None:
+    """The names of the components that a pipeline class takes; `None` if that is known only when it is made."""
+    if is_automatic(chosen):
+        return None
+    modules, _ = chosen._get_signature_keys(chosen)
+    return frozenset(modules)
+
+
+def assemble(
+    chosen: Any, required: RequiredPipeline, live: Mapping[str, Any], loader: Loader, step: ResolvedStep
+) -> Any:
+    """A new pipeline object around live components, with new schedulers.
+
+    Raises `InvalidInput` when a component that the class needs is neither in the model nor given by the workflow.
+    """
+    path = required.model.path if required.model is not None else None
+    index = read_index(path) if path is not None else {}
+    given = dict(live)
+    if path is not None:
+        given.update(fresh_schedulers(index, path, loader))
+    if is_automatic(chosen):
+        absent = {name: None for name, value in required.loading.items() if value is None}
+        made = chosen.from_pretrained(str(path), **given, **absent)
+    else:
+        made = chosen(**_constructor_values(chosen, required, given, index, step))
+        if path is not None:
+            made.register_to_config(_name_or_path=str(path))
+    return made
+
+
+def _constructor_values(
+    chosen: Any, required: RequiredPipeline, given: Mapping[str, Any], index: Mapping[str, Any], step: ResolvedStep
+) -> dict[str, Any]:
+    modules, options = chosen._get_signature_keys(chosen)
+    optional = set(getattr(chosen, "_optional_components", ()))
+    values: dict[str, Any] = {}
+    for name in modules:
+        if name in given:
+            values[name] = given[name]
+        elif name in optional or name in required.loading:
+            values[name] = None
+        else:
+            raise InvalidInput(
+                f"{chosen.__name__} needs the component {name!r}, which "
+                + (f"the model {required.model_name!r} does not have" if required.model_name else "nothing gives"),
+                step.place("pipeline", "configuration", "component_type"),
+                step.name,
+                f"Define {name!r} in the pipeline, or use a class that fits the model.",
+            )
+    for name in options:
+        if name in required.loading and name not in LOADING_KEYWORDS:
+            values[name] = required.loading[name]
+        elif name in index and not isinstance(index[name], list):
+            values[name] = index[name]
+    return values
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The content of a model's model_index.json. Raises `InvalidInput` when it cannot be read."""
+    try:
+        index = json.loads((folder / MODEL_INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{folder / MODEL_INDEX} cannot be read: {error}") from error
+    if not isinstance(index, dict):
+        raise InvalidInput(f"{folder / MODEL_INDEX} holds no object")
+    return index
+
+
+def call_parameters(chosen: Any) -> tuple[list[str], bool]:
+    """The names of a pipeline call's arguments, and whether it takes any others too."""
+    parameters = inspect.signature(chosen.__call__).parameters
+    anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
+    return [name for name in parameters if name not in ("self", "args", "kwargs")], anything
+
+
+def unused_keywords(chosen: Any, loading: Mapping[str, Value]) -> list[str]:
+    """Keywords of `from_pretrained` that neither this engine nor the pipeline class knows."""
+    if is_automatic(chosen):
+        return []
+    modules, options = chosen._get_signature_keys(chosen)
+    return [name for name in loading if name not in LOADING_KEYWORDS and name not in modules and name not in options]

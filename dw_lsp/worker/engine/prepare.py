@@ -1,0 +1,258 @@
+"""Everything that can be wrong with a workflow, found out before anything is loaded: for all its steps, called files too."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dw_lsp.planning.plan import steps_until
+from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.arguments import Arguments
+from dw_lsp.worker.engine.devices import named_device
+from dw_lsp.worker.engine.loading import check_single_file
+from dw_lsp.worker.engine.pipelines import call_parameters, is_automatic, pipeline_class
+from dw_lsp.worker.engine.references import check_order, is_result, results_read
+from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.worker.engine.schedulers import check_schedulers
+from dw_lsp.worker.engine.sub_workflows import Source, error_in_child, read_child, understand
+from dw_lsp.worker.engine.support import check_step, refuse
+from dw_lsp.worker.tasks.registry import check_arguments
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
+
+
+@dataclass(frozen=True)
+class PreparedPipeline:
+    """A pipeline step that has been checked: its class, its components' keys, what it shares and reuses."""
+
+    step: ResolvedStep
+    chosen: Any
+    required: RequiredPipeline
+    shared: frozenset[str]
+    reused: frozenset[str]
+    folder: Path | None
+
+
+@dataclass(frozen=True)
+class PreparedWorkflow:
+    """A workflow that has been checked: the steps to run, and what was found out about its pipelines by step name."""
+
+    source: Source
+    workflow: ResolvedWorkflow
+    steps: tuple[ResolvedStep, ...]
+    pipelines: Mapping[str, PreparedPipeline]
+
+
+def prepare(
+    source: Source,
+    workflow: ResolvedWorkflow,
+    context: RunContext,
+    last: str | None = None,
+    handed: Collection[str] = (),
+) -> PreparedWorkflow:
+    """Check all steps of a workflow.
+
+    Arguments: `last` names the last step to run, `None` for all; `handed` are the names under which it reads results of
+    the calling workflow. Raises `InvalidInput` for the first problem.
+    """
+    steps = steps_until(workflow, last)
+    values = context.arguments_of(source.folder)
+    pipelines: dict[str, PreparedPipeline] = {}
+    for step in steps:
+        context.cancellation.check()
+        earlier = steps[: step.index]
+        check_step(step, context.options)
+        check_order(step, earlier, handed)
+        _check_values(step, values)
+        if step.kind == "pipeline":
+            pipelines[step.name] = _prepare_pipeline(step, source, context)
+            _check_reused(step, pipelines)
+        elif step.kind == "pipeline_reference":
+            _check_reference(step, earlier, pipelines)
+        elif step.kind == "task":
+            _check_task(step)
+        else:
+            _check_child(step, source, context)
+    return PreparedWorkflow(source, workflow, steps, pipelines)
+
+
+def _check_values(step: ResolvedStep, values: Arguments) -> None:
+    """The values of a step can be made live; its errors get the place of the argument at fault."""
+    arguments = step.body.get("arguments")
+    if not isinstance(arguments, dict):
+        return
+    for key, value in arguments.items():
+        if value == [] and step.kind != "task":
+            raise refuse(step, (step.kind, "arguments", key), f"the list `{key}` is empty: nothing would be made")
+        if step.kind == "workflow":
+            continue
+        try:
+            values.check({key: value})
+        except InvalidInput as error:
+            raise refuse(step, (step.kind, "arguments", key), error.message, error.hint) from error
+
+
+# ---------------------------------------------------------------- pipelines
+
+
+def _prepare_pipeline(step: ResolvedStep, source: Source, context: RunContext) -> PreparedPipeline:
+    required = required_pipeline(step, source.folder)
+    try:
+        chosen = pipeline_class(required, context.types)
+    except InvalidInput as error:
+        raise refuse(step, ("pipeline", "configuration", "component_type"), error.message, error.hint) from error
+    _check_sources(step, required, source, context)
+    check_schedulers(step, step.body, context.types)
+    _check_call(step, chosen)
+    configuration = step.body.get("configuration")
+    settings = configuration if isinstance(configuration, dict) else {}
+    device = settings.get("device")
+    if isinstance(device, str):
+        try:
+            named_device(device, context.resources.device)
+        except ValueError as error:
+            raise refuse(step, ("pipeline", "configuration", "device"), str(error)) from error
+    shared, reused = (_names(step, settings, key) for key in ("shared_components", "reused_components"))
+    return PreparedPipeline(step, chosen, required, shared, reused, source.folder)
+
+
+def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Source, context: RunContext) -> None:
+    """Everything that would be read lies where it may be read, and is of a kind that may be loaded."""
+    path = ("pipeline", "from_pretrained_arguments")
+    try:
+        if required.model is not None:
+            context.allowed.resolve(str(required.model.path), None, "the model")
+        if required.single_file is not None:
+            file = context.allowed.resolve(required.single_file, source.folder, "the model's file")
+            if not file.is_file():
+                raise InvalidInput(f"there is no file {required.single_file!r} (looked for at {file})")
+            check_single_file(file, context.options.allow_pickle)
+    except InvalidInput as error:
+        key = "model_name" if required.single_file is None else "from_single_file"
+        raise refuse(step, (*path, key), error.message, error.hint) from error
+    for part in required.parts:
+        definition = required.explicit.get(part.name)
+        if definition is None:
+            continue
+        configuration = definition.get("configuration")
+        try:
+            context.types.component(str(configuration.get("component_type")) if isinstance(configuration, dict) else "")
+            if part.folder is not None:
+                context.allowed.resolve(str(part.folder), None, f"the component {part.name}")
+        except InvalidInput as error:
+            raise refuse(step, ("pipeline", part.name), error.message, error.hint) from error
+    dtype = required.loading.get("torch_dtype")
+    for name, value in (dtype if isinstance(dtype, dict) else {"": dtype}).items():
+        if isinstance(value, str) and value != "auto":
+            try:
+                context.types.dtype(value)
+            except InvalidInput as error:
+                raise refuse(step, (*path, "torch_dtype", *([name] if name else [])), error.message) from error
+
+
+def _check_call(step: ResolvedStep, chosen: Any) -> None:
+    """The arguments are ones that the pipeline's call has."""
+    arguments = step.body.get("arguments")
+    if is_automatic(chosen) or not isinstance(arguments, dict):
+        return
+    known, anything = call_parameters(chosen)
+    for key in arguments:
+        if key not in known and not anything:
+            raise refuse(
+                step,
+                (step.kind, "arguments", key),
+                f"{chosen.__name__} has no argument {key!r}",
+                f"It has {', '.join(known)}.",
+            )
+
+
+def _names(step: ResolvedStep, settings: Mapping[str, Value], key: str) -> frozenset[str]:
+    found: set[str] = set()
+    for value, path in (
+        (step.body.get(key), ("pipeline", key)),
+        (settings.get(key), ("pipeline", "configuration", key)),
+    ):
+        if value is None:
+            continue
+        if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+            raise refuse(step, path, f"`{key}` should be a list of component names")
+        found.update(str(name) for name in value)
+    return frozenset(found)
+
+
+def _check_reused(step: ResolvedStep, pipelines: Mapping[str, PreparedPipeline]) -> None:
+    offered = {name for other, prepared in pipelines.items() if other != step.name for name in prepared.shared}
+    for name in sorted(pipelines[step.name].reused - offered):
+        configuration = ("pipeline", "configuration", "reused_components")
+        path = configuration if configuration in step.places else ("pipeline", "reused_components")
+        raise refuse(
+            step,
+            path,
+            f"the component {name!r} is reused, but no earlier step shares it",
+            f"Add it to the `shared_components` of an earlier step; shared are {sorted(offered) or 'none'}.",
+        )
+
+
+def _check_reference(
+    step: ResolvedStep, earlier: Sequence[ResolvedStep], pipelines: Mapping[str, PreparedPipeline]
+) -> None:
+    name = step.body.get("reference_name")
+    path = ("pipeline_reference", "reference_name")
+    target = next((other for other in earlier if other.name == name), None)
+    if target is None or target.kind != "pipeline":
+        raise refuse(
+            step, path, f"{name!r} is no earlier pipeline step", f"There are {', '.join(pipelines) or 'none'}."
+        )
+    if target.release_pipeline:
+        raise refuse(step, path, f"the pipeline of {name!r} is released after that step, so it cannot be called again")
+    _check_call(step, pipelines[target.name].chosen)
+
+
+# ---------------------------------------------------------------- tasks and called workflows
+
+
+def _check_task(step: ResolvedStep) -> None:
+    command, inputs = str(step.body.get("command")), step.body.get("inputs")
+    arguments = step.body.get("arguments")
+    if inputs is not None:
+        if arguments is not None:
+            raise refuse(step, ("task", "inputs"), "`arguments` and `inputs` rule each other out")
+        if is_result(inputs):
+            return
+        if not isinstance(inputs, list):
+            raise refuse(step, ("task", "inputs"), "`inputs` should be a list")
+        if not inputs:
+            raise refuse(
+                step, ("task", "inputs"), f"the list `inputs` of step {step.name!r} is empty: nothing would run"
+            )
+        if command != "gather_inputs":
+            for index, item in enumerate(inputs):
+                _check_task_arguments(step, command, item, ("task", "inputs", index))
+        return
+    _check_task_arguments(step, command, {} if arguments is None else arguments, ("task", "arguments"))
+
+
+def _check_task_arguments(step: ResolvedStep, command: str, value: Value, path: tuple[str | int, ...]) -> None:
+    if not isinstance(value, dict):
+        raise refuse(step, path, "arguments should be an object")
+    pending = {str(place[len(path)]) for _, place in results_read(step) if place[: len(path)] == path}
+    pending |= {name for name, item in value.items() if is_result(item) or name in ("image", "images")}
+    problem = check_arguments(command, value, pending)
+    if problem is not None:
+        raise refuse(step, path if problem.name is None else (*path, problem.name), problem.message)
+
+
+def _check_child(step: ResolvedStep, source: Source, context: RunContext) -> None:
+    """A called workflow is checked with the values that are known already; those of results come later."""
+    child = read_child(step, source, context.allowed)
+    arguments = step.body.get("arguments")
+    if arguments is not None and not isinstance(arguments, dict):
+        raise refuse(step, ("workflow", "arguments"), "`arguments` should be an object")
+    waiting = {str(place[2]) for _, place in results_read(step)}
+    known = {name: value for name, value in (arguments or {}).items() if name not in waiting}
+    try:
+        prepare(child, understand(child, known), context)
+    except InvalidInput as error:
+        raise error_in_child(error, child, step) from error

@@ -1,0 +1,76 @@
+"""Writing what one step gives: files, and what is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dw_lsp.protocol import StepResult
+from dw_lsp.worker.engine.manifest import RepeatableRun, embedded
+from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.results import Place, write_artifact
+from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.workflow.resolved import ResolvedStep
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What one iteration of a step gave: its artifacts, and the seed in use.
+
+    `separate` says that each artifact is a result of its own (a list that a task returned); otherwise they are one result.
+    """
+
+    artifacts: Sequence[Any]
+    seed: int | None = None
+    separate: bool = False
+
+
+class Publisher:
+    """Writes the results of one step, in order.
+
+    Arguments: the step; the run's surroundings; what is embedded in pictures; `prefix` stands before each file's name;
+    `told_as` is the step that results are told to belong to (of a called workflow: the calling one).
+    """
+
+    def __init__(
+        self, step: ResolvedStep, context: RunContext, repeatable: RepeatableRun, prefix: str, told_as: str | None
+    ):
+        self._step, self._context, self._repeatable = step, context, repeatable
+        self._prefix, self._told_as = prefix, told_as or step.name
+        self._results = 0
+        self._iterations = 0
+        self.written: list[StepResult] = []
+
+    def publish(self, iteration: Iteration, reporter: StepReporter) -> None:
+        """Write what an iteration gave, as the step's `result` says. Raises `InvalidInput` when it cannot be written."""
+        if self._step.result is not None and self._context.folder is not None:
+            reporter.phase("saving")
+            metadata = embedded(self._repeatable, self._step, self._iterations, iteration.seed)
+            for index, artifact in enumerate(iteration.artifacts):
+                at = (self._results + index, 0) if iteration.separate else (self._results, index)
+                place = Place(self._repeatable.workflow.id, at[0], at[1], self._prefix)
+                self._write(artifact, place, iteration.seed, metadata)
+        self._results += len(iteration.artifacts) if iteration.separate else 1
+        self._iterations += 1
+
+    def _write(self, artifact: Any, place: Place, seed: int | None, metadata: str) -> None:
+        ledger, folder = self._context.ledger, self._context.folder
+        if folder is None:
+            raise RuntimeError("results are written before the run has a folder")
+        for each in write_artifact(folder, self._step, artifact, place, metadata):
+            path = str(each.file.path) if each.file is not None else None
+            told = StepResult(
+                step=self._told_as,
+                index=len(self.written),
+                path=path,
+                content_type=each.content_type,
+                bytes=each.file.bytes if each.file is not None else 0,
+                seed=seed,
+                width=each.width,
+                height=each.height,
+            )
+            if each.file is not None and path is not None:
+                ledger.files[path] = each.file
+            self.written.append(told)
+            ledger.results.append(told)

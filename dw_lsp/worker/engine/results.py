@@ -1,0 +1,165 @@
+"""Artifacts as files: how each content type is written, what the files are called, what is embedded in them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.artifacts import as_images, is_frames, kind_of
+from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+DEFAULT_FPS = 8.0
+METADATA_KEY = "dw-lsp"
+JPEG_QUALITY = 95
+_EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
+#: Pillow's name of each picture format.
+_FORMATS = {
+    "image/png": "PNG",
+    "image/jpeg": "JPEG",
+    "image/jpg": "JPEG",
+    "image/webp": "WEBP",
+    "image/bmp": "BMP",
+    "image/tiff": "TIFF",
+    "image/gif": "GIF",
+}
+
+
+@dataclass(frozen=True)
+class Written:
+    """An artifact that was written, or kept for later steps only (`file` is `None`)."""
+
+    file: WrittenFile | None
+    content_type: str
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Which artifact of a step: its workflow's id, the result's and the artifact's index, what stands before the name."""
+
+    workflow: str
+    result_index: int
+    artifact_index: int
+    prefix: str = ""
+
+
+def write_artifact(folder: RunFolder, step: ResolvedStep, artifact: Any, place: Place, metadata: str) -> list[Written]:
+    """Write one artifact as its step's `result` says; an object is written member by member, unless as JSON.
+
+    Arguments: `metadata` is what is embedded in a PNG, and in JPEG and WebP where the workflow asks for it.
+    Raises `InvalidInput` when the artifact does not fit the content type, or the disk does not take it.
+    """
+    result = step.result or {}
+    content_type = _kind(result)
+    if result.get("save") is False:
+        return [_unsaved(artifact, content_type)]
+    if isinstance(artifact, Mapping) and not content_type.endswith("json"):
+        members = {f"-{safe_name(str(key))}": value for key, value in artifact.items()}
+    else:
+        members = {"": artifact}
+    return [_write(folder, step, value, place, metadata, ending) for ending, value in members.items()]
+
+
+def _kind(result: Mapping[str, Value]) -> str:
+    content_type = result.get("content_type")
+    return content_type.partition(";")[0].strip().lower() if isinstance(content_type, str) else ""
+
+
+def _unsaved(artifact: Any, content_type: str) -> Written:
+    size = artifact.size if isinstance(artifact, Image.Image) else (None, None)
+    return Written(None, content_type, *size)
+
+
+def _write(folder: RunFolder, step: ResolvedStep, value: Any, place: Place, metadata: str, ending: str) -> Written:
+    result = step.result or {}
+    content_type = _kind(result)
+    try:
+        data, width, height = encode(value, content_type, result, metadata)
+    except InvalidInput as error:
+        message = f"the result of step {step.name!r} cannot be written as {content_type}: {error.message}"
+        raise InvalidInput(message, step.place("result", "content_type"), step.name, error.hint) from error
+    base, subfolder = result.get("file_base_name"), result.get("subfolder")
+    stem = result_stem(
+        place.workflow,
+        step.name,
+        step.index,
+        place.result_index,
+        None if content_type.endswith("json") else place.artifact_index,
+        base if isinstance(base, str) else None,
+    )
+    name = f"{place.prefix}{stem}{ending}{extension_of(content_type)}"
+    try:
+        file = folder.write(name, data, subfolder if isinstance(subfolder, str) else None)
+    except OSError as error:
+        raise InvalidInput(
+            f"{folder.path / name} cannot be written: {error.strerror or error}", None, step.name
+        ) from error
+    return Written(file, content_type, width, height)
+
+
+def encode(
+    value: Any, content_type: str, result: Mapping[str, Value], metadata: str
+) -> tuple[bytes, int | None, int | None]:
+    """An artifact as the bytes of a file, with a picture's width and height.
+
+    The same artifact gives the same bytes. Raises `InvalidInput` when it does not fit the content type.
+    """
+    if content_type in _FORMATS:
+        return _encode_picture(value, content_type, result, metadata)
+    if content_type.endswith("json"):
+        return _encode_json(value), None, None
+    if not isinstance(value, str):
+        raise InvalidInput(f"it is not a text but of the type {kind_of(value)}")
+    return value.encode("utf-8", "surrogatepass"), None, None
+
+
+def _encode_json(value: Any) -> bytes:
+    try:
+        text = json.dumps(value, ensure_ascii=False, indent=4)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"it holds what JSON cannot express ({error})") from error
+    return (text + "\n").encode("utf-8", "surrogatepass")
+
+
+def _encode_picture(
+    value: Any, content_type: str, result: Mapping[str, Value], metadata: str
+) -> tuple[bytes, int | None, int | None]:
+    images = as_images(value)
+    options: dict[str, Any] = {}
+    if content_type == "image/gif":
+        rate = result.get("fps")
+        fps = float(rate) if isinstance(rate, (int, float)) else DEFAULT_FPS
+        options = {"save_all": True, "append_images": images[1:], "duration": round(1000 / fps), "loop": 0}
+    elif len(images) != 1 or is_frames(value):
+        raise InvalidInput(f"it has {len(images)} frames", hint="Write frames as image/gif.")
+    elif content_type == "image/png":
+        chunk = PngInfo()
+        chunk.add_itxt(METADATA_KEY, metadata)
+        options = {"pnginfo": chunk}
+    elif content_type in ("image/jpeg", "image/jpg", "image/webp"):
+        options = {"quality": JPEG_QUALITY}
+        if result.get("embed_metadata"):
+            options["exif"] = _exif(metadata)
+    image = images[0]
+    if content_type in ("image/jpeg", "image/jpg") and image.mode not in ("RGB", "L"):
+        image = image.convert("RGB")
+    data = io.BytesIO()
+    image.save(data, _FORMATS[content_type], **options)
+    return data.getvalue(), image.width, image.height
+
+
+def _exif(metadata: str) -> Any:
+    """EXIF data with the metadata as the user's comment, in the encoding that the standard calls UNICODE."""
+    exif = Image.Exif()
+    exif.get_ifd(_EXIF_IFD)[_USER_COMMENT] = b"UNICODE\0" + metadata.encode("utf-16-be", "surrogatepass")
+    return exif

@@ -1,0 +1,84 @@
+"""What all steps of one run share: the request, what it may read and name, who is told, what has been made so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from dw_lsp.protocol import Component, Execute, Message, RunOptions, StepResult, StepSummary
+from dw_lsp.worker.cancellation import Cancellation
+from dw_lsp.worker.engine.allowed_paths import AllowedPaths
+from dw_lsp.worker.engine.arguments import Arguments
+from dw_lsp.worker.engine.components import Components
+from dw_lsp.worker.engine.loading import Loader
+from dw_lsp.worker.engine.media import Media
+from dw_lsp.worker.engine.memory import Meter
+from dw_lsp.worker.engine.previews import ColourMap
+from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
+from dw_lsp.worker.engine.trusted_types import TrustedTypes
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What outlives a run: the components, the device, the colour maps of latent spaces (by the autoencoder's key).
+
+    `single_files` notes which components came out of a single file: its key -> component name -> component key.
+    """
+
+    components: Components
+    meter: Meter
+    device: torch.device
+    versions: Mapping[str, str]
+    colour_maps: dict[str, ColourMap | None] = field(default_factory=dict)
+    single_files: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What a run has made and used so far; grows as it goes on."""
+
+    results: list[StepResult] = field(default_factory=list)
+    files: dict[str, WrittenFile] = field(default_factory=dict)
+    loaded: dict[str, Component] = field(default_factory=dict)
+    reused: dict[str, Component] = field(default_factory=dict)
+    steps: dict[str, StepSummary] = field(default_factory=dict)
+
+    def note_components(self, loaded: tuple[Component, ...], reused: tuple[Component, ...]) -> None:
+        """Count components as loaded, or, where this run has not loaded them itself, as reused."""
+        self.loaded.update({record.key: record for record in loaded})
+        self.reused.update({record.key: record for record in reused if record.key not in self.loaded})
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run's surroundings. `folder` is where its files go, `budget` what kept components may fill, in bytes."""
+
+    request: Execute
+    send: Callable[[Message], None]
+    cancellation: Cancellation
+    resources: Resources
+    types: TrustedTypes
+    allowed: AllowedPaths
+    loader: Loader
+    budget: int | None
+    ledger: Ledger = field(default_factory=Ledger)
+    folder: RunFolder | None = None
+
+    @property
+    def options(self) -> RunOptions:
+        return self.request.options
+
+    def with_folder(self, folder: RunFolder) -> RunContext:
+        """The same context, now that the run's files have a place."""
+        return replace(self, folder=folder)
+
+    def arguments_of(self, folder: Path | None) -> Arguments:
+        """What makes argument values live, for a workflow file in that folder."""
+        return Arguments(Media(self.allowed, folder), self.types)
+
+    def media_of(self, folder: Path | None) -> Media:
+        """Where pictures come from, for a workflow file in that folder."""
+        return Media(self.allowed, folder)

@@ -1,0 +1,90 @@
+"""The folder of one run: where it lies, that nothing in it is ever overwritten, and that each file is whole or absent."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dw_lsp.planning.output_names import safe_name
+from dw_lsp.workflow.resolved import InvalidInput
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file of a run: where it is, how large, and the SHA-256 of its content."""
+
+    path: Path
+    bytes: int
+    digest: str
+
+
+class RunFolder:
+    """A run's own folder: `output directory / workflow id / time-number`.
+
+    Raises `InvalidInput` when it cannot be made.
+    """
+
+    def __init__(self, output_directory: Path, workflow: str, run_id: str, began: float | None = None):
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(began))
+        parent = output_directory / safe_name(workflow)
+        wanted = parent / f"{stamp}-{safe_name(run_id)[:12]}"
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            self.path = _make_new(wanted)
+        except OSError as error:
+            raise InvalidInput(
+                f"the output folder {parent} cannot be written: {error.strerror or error}",
+                hint="Set dw.outputDirectory to a folder that may be written.",
+            ) from error
+        # A link could lead the workflow's own folder elsewhere.
+        if os.path.realpath(output_directory) not in (os.path.realpath(folder) for folder in self.path.parents):
+            raise InvalidInput(f"the output folder {parent} leads out of {output_directory}")
+
+    def write(self, name: str, data: bytes, subfolder: str | None = None) -> WrittenFile:
+        """Write a file of that name; where there is one already, `-2`, `-3`, ... is put before its extension.
+
+        Arguments: `name` and `subfolder` are safe parts of a path. Raises `OSError` when the disk does not take it.
+        """
+        folder = self.path / subfolder if subfolder else self.path
+        folder.mkdir(parents=True, exist_ok=True)
+        place = _free(folder / name)
+        _write_whole(place, data)
+        return WrittenFile(place, len(data), hashlib.sha256(data).hexdigest())
+
+    def replace(self, name: str, data: bytes) -> Path:
+        """Write a file of that name in place of an earlier one of this run (the manifest, as the run goes on)."""
+        place = self.path / name
+        _write_whole(place, data)
+        return place
+
+
+def _make_new(wanted: Path) -> Path:
+    number = 1
+    while True:
+        place = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            place.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return place
+
+
+def _free(wanted: Path) -> Path:
+    number, place = 1, wanted
+    while place.exists():
+        number += 1
+        place = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+    return place
+
+
+def _write_whole(place: Path, data: bytes) -> None:
+    partial = place.with_name(f".{place.name}.partial")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, place)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,100 @@
+"""Schedulers: made anew for each step from a configuration, so that nothing of one run is left for the next."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dw_lsp.planning.requirements import SCHEDULER_NAMES
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.loading import Loader
+from dw_lsp.worker.engine.trusted_types import TrustedTypes
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+
+def fresh_schedulers(index: Mapping[str, Any], folder: Path, loader: Loader) -> dict[str, Any]:
+    """New schedulers as a model's index names them.
+
+    Arguments: `index` is the content of the model's model_index.json, `folder` the model's.
+    """
+    found: dict[str, Any] = {}
+    for name in SCHEDULER_NAMES & index.keys():
+        entry = index[name]
+        if isinstance(entry, list) and len(entry) == 2 and entry[0] and entry[1]:
+            kind = loader.class_of(str(entry[0]), str(entry[1]))
+            place = folder / name
+            if not place.is_dir():
+                raise InvalidInput(f"the model has no folder {name!r} for its {name} (looked for at {place})")
+            found[name] = kind.from_pretrained(place)
+    return found
+
+
+def change_schedulers(pipeline: Any, step: ResolvedStep, body: Mapping[str, Value], types: TrustedTypes) -> None:
+    """Give a pipeline the schedulers that its step asks for.
+
+    Raises `InvalidInput` when a class is no scheduler, an option is not one of its own, or a shift cannot be set.
+    """
+    for name in SCHEDULER_NAMES & body.keys():
+        definition = body[name]
+        if not isinstance(definition, dict):
+            continue
+        configuration = definition.get("configuration")
+        options = definition.get("from_config_args")
+        settings = configuration if isinstance(configuration, dict) else {}
+        current = getattr(pipeline, name, None)
+        if current is None:
+            message = f"{type(pipeline).__name__} has no {name}"
+            raise InvalidInput(message, step.place("pipeline", name), step.name)
+        changed = _rebuilt(current, settings.get("scheduler_type"), options, step, name, types)
+        _set_shift(changed, settings.get("shift"), step, name)
+        pipeline.register_modules(**{name: changed})
+
+
+def check_schedulers(step: ResolvedStep, body: Mapping[str, Value], types: TrustedTypes) -> None:
+    """Raise `InvalidInput` where a step names a scheduler class that is none, before anything is loaded."""
+    for name in SCHEDULER_NAMES & body.keys():
+        definition = body[name]
+        settings = definition.get("configuration") if isinstance(definition, dict) else None
+        wanted = settings.get("scheduler_type") if isinstance(settings, dict) else None
+        if isinstance(wanted, str):
+            _placed(types, wanted, step, name)
+
+
+def _placed(types: TrustedTypes, wanted: str, step: ResolvedStep, name: str) -> Any:
+    try:
+        return types.scheduler(wanted)
+    except InvalidInput as error:
+        place = step.place("pipeline", name, "configuration", "scheduler_type")
+        raise InvalidInput(error.message, place, step.name, error.hint) from error
+
+
+def _rebuilt(current: Any, wanted: Value, options: Value, step: ResolvedStep, name: str, types: TrustedTypes) -> Any:
+    kind = _placed(types, wanted, step, name) if isinstance(wanted, str) else type(current)
+    given = options if isinstance(options, dict) else {}
+    known = [key for key in inspect.signature(kind.__init__).parameters if key not in ("self", "kwargs")]
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise InvalidInput(
+            f"{kind.__name__} has no option {unknown[0]!r}",
+            step.place("pipeline", name, "from_config_args", unknown[0]),
+            step.name,
+            f"It has {', '.join(known)}.",
+        )
+    return kind.from_config(current.config, **given)
+
+
+def _set_shift(scheduler: Any, shift: Value, step: ResolvedStep, name: str) -> None:
+    if shift is None:
+        return
+    place = step.place("pipeline", name, "configuration", "shift")
+    if not hasattr(scheduler, "set_shift"):
+        raise InvalidInput(f"{type(scheduler).__name__} has no shift to set", place, step.name)
+    try:
+        number = float(shift)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InvalidInput(f"the shift must be a number above 0, not {shift!r}", place, step.name) from None
+    if number <= 0:
+        raise InvalidInput(f"the shift must be a number above 0, not {shift!r}", place, step.name)
+    scheduler.set_shift(number)

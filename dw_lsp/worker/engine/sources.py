@@ -1,0 +1,166 @@
+"""Models that are not there as folders: downloaded from the hub first, or taken out of a single file.
+
+A downloaded model is a folder in the cache and is treated as one from then on. What comes out of a single file is kept
+by component like everything else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import diffusers
+import torch
+
+from dw_lsp.catalog.models import file_identity
+from dw_lsp.planning.requirements import required_pipeline
+from dw_lsp.protocol import Component
+from dw_lsp.text.syntax_tree import Range, Value
+from dw_lsp.worker.engine.components import Resident, settle_garbage
+from dw_lsp.worker.engine.failures import describe
+from dw_lsp.worker.engine.pipelines import Loaded, is_automatic, pipeline_class
+from dw_lsp.worker.engine.prepare import PreparedPipeline
+from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.workflow.identity import component_key
+from dw_lsp.workflow.resolved import InvalidInput
+
+logger = logging.getLogger(__name__)
+
+_WEIGHTS = ("*.json", "*.txt", "*.model", "*.safetensors")
+_PICKLES = ("*.bin",)
+#: Keywords that say which files of a repository are meant.
+_WHICH = ("variant", "revision")
+
+
+def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReporter) -> PreparedPipeline:
+    """The step once all its models are on this machine.
+
+    Raises `InvalidInput` when a model is neither here nor can be downloaded.
+    """
+    step, required = prepared.step, prepared.required
+    missing = {part.name for part in required.parts if part.where_from == "download"}
+    if not missing:
+        return prepared
+    if required.model is None and required.model_name is not None:
+        reporter.phase("downloading", required.model_name)
+        place = step.place("pipeline", "from_pretrained_arguments", "model_name")
+        with _told(required.model_name, place, step.name):
+            _download_pipeline(prepared.chosen, required.model_name, required.loading, context)
+    for name in missing & required.explicit.keys():
+        keywords = required.explicit[name].get("from_pretrained_arguments")
+        loading: Mapping[str, Value] = keywords if isinstance(keywords, dict) else {}
+        source = str(loading.get("model_name"))
+        reporter.phase("downloading", source)
+        with _told(source, step.place("pipeline", name, "from_pretrained_arguments", "model_name"), step.name):
+            _download_component(source, loading, context)
+    renewed = required_pipeline(step, prepared.folder)
+    still = [part.name for part in renewed.parts if part.where_from == "download"]
+    if still:
+        raise InvalidInput(
+            f"the files of {', '.join(still)} were downloaded, but are no model that can be read",
+            step.place("pipeline", "from_pretrained_arguments"),
+            step.name,
+        )
+    return dataclasses.replace(prepared, required=renewed, chosen=pipeline_class(renewed, context.types))
+
+
+def _download_pipeline(chosen: Any, name: str, loading: Mapping[str, Value], context: RunContext) -> None:
+    home = diffusers.DiffusionPipeline if is_automatic(chosen) else chosen
+    keywords: dict[str, Any] = {key: loading[key] for key in _WHICH if loading.get(key) is not None}
+    keywords.update({key: None for key, value in loading.items() if value is None})
+    if not context.options.allow_pickle:
+        keywords["use_safetensors"] = True
+    home.download(name, **keywords)
+
+
+def _download_component(name: str, loading: Mapping[str, Value], context: RunContext) -> None:
+    import huggingface_hub
+
+    patterns = _WEIGHTS + (_PICKLES if context.options.allow_pickle else ())
+    subfolder = loading.get("subfolder")
+    within = f"{subfolder}/" if isinstance(subfolder, str) and subfolder else ""
+    revision = loading.get("revision")
+    huggingface_hub.snapshot_download(
+        name,
+        revision=revision if isinstance(revision, str) else None,
+        allow_patterns=[within + pattern for pattern in patterns],
+    )
+
+
+@contextlib.contextmanager
+def _told(name: str, place: Range, step: str) -> Iterator[None]:
+    """Errors of a download, told as: this model is not here, and why it could not be fetched."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        reason = describe(error).splitlines()[0]
+        raise InvalidInput(
+            f"the model {name!r} is neither a folder beside the workflow nor in the model cache, and it could not be "
+            f"downloaded: {reason}",
+            place,
+            step,
+            f"Check the name and the network, fetch it with `hf download {name}`, or name a local folder.",
+        ) from error
+
+
+# ---------------------------------------------------------------- single files
+
+
+def from_single_file(
+    prepared: PreparedPipeline, context: RunContext, reporter: StepReporter
+) -> tuple[Any, Loaded] | None:
+    """A pipeline out of one file, with its components kept; `None` when the step has no such source.
+
+    A second call with the same file and keywords takes what is in memory.
+    """
+    required, step = prepared.required, prepared.step
+    if required.single_file is None:
+        return None
+    place = step.place("pipeline", "from_pretrained_arguments", "from_single_file")
+    file = context.allowed.resolve(required.single_file, prepared.folder, "the model's file")
+    source = file_identity(file) + str(prepared.chosen.__name__)
+    note = component_key("single file", prepared.chosen.__name__, source, required.loading)
+    known = context.resources.single_files.get(note)
+    residents = {name: context.resources.components.get(key) for name, key in (known or {}).items()}
+    started = time.monotonic()
+    if known is not None and all(residents.values()):
+        live = {name: resident.live for name, resident in residents.items() if resident is not None}
+        records = tuple(resident.record for resident in residents.values() if resident is not None)
+        return _renewed(prepared.chosen, live), Loaded(live, known, (), records, 0.0)
+    reporter.phase("loading", f"{prepared.chosen.__name__}: {file.name}")
+    try:
+        made = prepared.chosen.from_single_file(str(file), **_keywords(required.loading, context))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{file.name} cannot be loaded: {describe(error)}", place, step.name) from error
+    seconds = time.monotonic() - started
+    added: dict[str, Resident] = {}
+    for name, component in made.components.items():
+        if component is not None:
+            key = component_key(name, type(component).__name__, source, required.loading)
+            added[name] = context.resources.components.add(key, name, component, seconds)
+    settle_garbage()
+    keys = {name: resident.record.key for name, resident in added.items()}
+    context.resources.single_files[note] = keys
+    loaded: tuple[Component, ...] = tuple(resident.record for resident in added.values())
+    return made, Loaded({name: each.live for name, each in added.items()}, keys, loaded, (), seconds)
+
+
+def _keywords(loading: Mapping[str, Value], context: RunContext) -> dict[str, Any]:
+    keywords: dict[str, Any] = dict(loading)
+    dtype = loading.get("torch_dtype")
+    if isinstance(dtype, str):
+        keywords["torch_dtype"] = context.types.dtype(dtype)
+    elif context.resources.device.type == "cpu":
+        keywords.setdefault("torch_dtype", torch.float32)
+    return keywords
+
+
+def _renewed(chosen: Any, live: Mapping[str, Any]) -> Any:
+    """The pipeline again, from kept components. Its scheduler serves as a pattern only: each call makes its own."""
+    modules, _ = chosen._get_signature_keys(chosen)
+    return chosen(**{name: live.get(name) for name in modules})
