@@ -135,3 +135,15 @@ async def make_front() -> AsyncIterator[MakeFront]:
         pid = front.supervisor.state.pid
         await asyncio.wait_for(front.supervisor.close(), PATIENCE)
         assert pid is None or await gone(pid)
+
+
+@pytest.fixture
+def scripted() -> Callable[[dict[str, Any]], tuple[str, ...]]:
+    """Makes the command of a scripted worker."""
+    return scripted_command
+
+
+@pytest.fixture
+def alive() -> Callable[[int], bool]:
+    """Tells whether a process is there."""
+    return is_alive
