@@ -1,4 +1,4 @@
-"""The worker's command loop: a thread reads messages, the main thread works, and nothing outlives the one who started it.
+"""The worker's command loop: a thread reads messages, the main thread works, nothing outlives who started it.
 
 Says hello before anything slow is imported. What can be answered at once (ping, memory, cancel) is answered by the
 reading thread, also while a run is busy; everything that touches models waits for the main thread.
@@ -53,7 +53,7 @@ SHUTDOWN_SECONDS = 2.0
 
 
 def leave(status: int) -> None:
-    """End this process at once: what native code may still be busy with, and exit handlers of libraries, are not awaited."""
+    """End this process at once: neither busy native code nor the exit handlers of libraries are awaited."""
     flush_native_output()
     os._exit(status)
 

@@ -1,8 +1,8 @@
 """What libraries print: moved off the transport before anything heavy is imported, and read back line by line.
 
 Descriptor 1 becomes a pipe, so a `print` and a C `printf` alike are log, never protocol. Python's `sys.stderr` becomes
-another pipe, while descriptor 2 stays what it was: what native code says when it crashes must reach whoever started this
-process even when no thread of ours gets to run any more.
+another pipe, while descriptor 2 stays what it was: what native code says when it crashes must reach whoever started
+this process even when no thread of ours gets to run any more.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def take_over_standard_streams() -> tuple[Transport, int, int]:
     os.dup2(printing, 1)
     os.close(printing)
     complained, complaining = _large_pipe()
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = _lines_to(1, closefd=False)
     sys.stderr = _lines_to(complaining, closefd=True)
     return transport, printed, complained
@@ -76,7 +76,7 @@ def _large_pipe() -> tuple[int, int]:
 
 
 def _lines_to(descriptor: int, closefd: bool) -> io.TextIOWrapper:
-    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=closefd)
+    return os.fdopen(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=closefd)
 
 
 class PrintedLines:
@@ -96,7 +96,7 @@ class PrintedLines:
         self._thread.start()
 
     def expect(self, mark: str) -> threading.Event:
-        """An event that is set once a line that says just `mark` has come through; the line itself is not handed out."""
+        """An event that is set once a line that says just `mark` has come through; that line is not handed out."""
         event = self._marks[mark.encode()] = threading.Event()
         return event
 

@@ -77,7 +77,7 @@ def versions() -> dict[str, str]:
 
 
 def _quiet_the_libraries() -> None:
-    """Let the libraries log through Python's logging, once, and draw no progress bars: progress has its own messages."""
+    """Let the libraries log through Python's logging and draw no progress bars: progress has its own messages."""
     for name in ("diffusers.utils.logging", "transformers.utils.logging"):
         if name.partition(".")[0] in sys.modules:
             library = importlib.import_module(name)

@@ -39,7 +39,7 @@ def of_task(answer: Any) -> list[Any]:
 
 
 def property_of(artifacts: Sequence[Any], name: str, step: str) -> list[Any]:
-    """A property of each artifact: the member of an object (absent: the artifact counts not), the data attribute of another.
+    """A property of each artifact: an object's member (absent: it does not count), another's data attribute.
 
     Raises `InvalidInput` when an artifact that is no object has no such attribute, or it is a method.
     """

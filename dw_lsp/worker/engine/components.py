@@ -95,7 +95,7 @@ class Components:
 
 
 def settle_garbage() -> None:
-    """Collect, then set what is left aside: modules and models live on and need not be looked through at each collection."""
+    """Collect, then set what is left aside: modules and models live on and need not be looked through again."""
     gc.collect()
     gc.freeze()
 

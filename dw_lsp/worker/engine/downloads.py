@@ -23,7 +23,7 @@ AddressRule = Callable[[str], bool]
 
 
 def is_public(address: str) -> bool:
-    """Whether an address is one of the open internet: not this machine, not its network, not a cloud's inner service."""
+    """Whether an address is one of the open internet: not this machine, its network or a cloud's inner service."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     mapped = getattr(parsed, "ipv4_mapped", None)
     return bool((mapped or parsed).is_global) and not (mapped or parsed).is_multicast

@@ -174,7 +174,7 @@ class _Run:
         return tuple(done.get(name, StepSummary(name, "notRun")) for name in self._step_names)
 
     def _with_manifest(self, outcome: RunOutcome, error: RunError | None) -> tuple[RunOutcome, RunError | None]:
-        """Write the manifest, where the run came far enough to have a folder; that it cannot be written is a failure."""
+        """Write the manifest, where the run has come to have a folder; that it cannot be written is a failure."""
         context, run = self._context, self._workflow_run
         if context is None or run is None or context.folder is None:
             return outcome, error

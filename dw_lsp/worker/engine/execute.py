@@ -1,10 +1,10 @@
-"""Carrying out a checked workflow, step by step: iterations, results, what is kept for later steps and what is released."""
+"""Carrying out a checked workflow, step by step: iterations, results, what later steps need and what is released."""
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,7 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Where a called workflow runs: the step that calls it, what stands before its files' names, values handed to it."""
+    """Where a called workflow runs: the calling step, what stands before its files' names, values handed to it."""
 
     reporter: StepReporter
     prefix: str
@@ -107,7 +107,7 @@ class WorkflowRun:
         summary = StepSummary(step.name, outcome, seconds, self._load_seconds, peak)
         self._context.ledger.steps[step.name] = summary
 
-    def _iterations(self, step: ResolvedStep, reporter: StepReporter) -> Iterator[Iteration]:
+    def _iterations(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
         if step.kind == "task":
             return self._task(step, reporter)
         if step.kind == "workflow":
@@ -115,7 +115,7 @@ class WorkflowRun:
         return self._pipeline(step, reporter)
 
     def _combinations(self, step: ResolvedStep, value: Value, name: str) -> list[Any]:
-        """The values of all iterations. Raises `InvalidInput` when there is none: a step that does nothing is a mistake."""
+        """The values of all iterations. Raises `InvalidInput` when there are none: such a step is a mistake."""
         try:
             found = combinations(value, self._results.of)
         except InvalidInput as error:
@@ -139,7 +139,7 @@ class WorkflowRun:
 
     # ------------------------------------------------------------ pipelines
 
-    def _pipeline(self, step: ResolvedStep, reporter: StepReporter) -> Iterator[Iteration]:
+    def _pipeline(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
         context = self._context
         definer = self._prepared.pipelines[str(step.body.get("reference_name", step.name))]
         values = context.arguments_of(self._prepared.source.folder)
@@ -192,7 +192,7 @@ class WorkflowRun:
 
     # ------------------------------------------------------------ tasks
 
-    def _task(self, step: ResolvedStep, reporter: StepReporter) -> Iterator[Iteration]:
+    def _task(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
         command = str(step.body.get("command"))
         inputs = step.body.get("inputs")
         if inputs is None:
@@ -223,7 +223,7 @@ class WorkflowRun:
 
     # ------------------------------------------------------------ called workflows
 
-    def _called_workflow(self, step: ResolvedStep, reporter: StepReporter) -> Iterator[Iteration]:
+    def _called_workflow(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
         context, source = self._context, self._prepared.source
         child = read_child(step, source, context.allowed)
         chosen = self._combinations(step, step.body.get("arguments") or {}, "arguments")

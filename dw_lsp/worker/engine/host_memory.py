@@ -6,6 +6,7 @@ import ctypes
 import importlib
 import importlib.util
 import os
+import platform
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +25,11 @@ class HostMemory:
 
 def host_memory() -> HostMemory:
     """The host's memory now."""
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         return _linux()
     if importlib.util.find_spec("psutil") is not None:
         return _psutil(importlib.import_module("psutil"))
-    if sys.platform == "win32":
+    if platform.system() == "Windows":
         return _windows()
     return HostMemory(_sysconf("SC_PHYS_PAGES"), _sysconf("SC_AVPHYS_PAGES"), None, _peak_usage())
 

@@ -121,8 +121,8 @@ def _blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
 def steps_to_come(scheduler: Any, timestep: Any) -> int | None:
     """How many times a scheduler will be asked, from its first timestep on; `None` if its timesteps do not tell.
 
-    Counted by its own timesteps: with a strength below 1 the first ones are skipped, and some schedulers are asked twice
-    for each inference step.
+    Counted by its own timesteps: with a strength below 1 the first ones are skipped, and some schedulers are asked
+    twice for each inference step.
     """
     timesteps = getattr(scheduler, "timesteps", None)
     if timesteps is None or not len(timesteps):

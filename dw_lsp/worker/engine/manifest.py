@@ -22,7 +22,7 @@ LARGEST_EMBEDDED = 256 * 1024
 
 @dataclass(frozen=True)
 class RepeatableRun:
-    """What decides a run's results: the workflow with all values in place, the seed of the run, the libraries' versions."""
+    """What decides a run's results: the workflow with all values in place, the run's seed, the libraries' versions."""
 
     workflow: ResolvedWorkflow
     steps: tuple[ResolvedStep, ...]

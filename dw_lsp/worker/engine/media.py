@@ -11,7 +11,7 @@ from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.downloads import download, is_address
 from dw_lsp.workflow.resolved import InvalidInput
 
-#: What Pillow may try: reading is limited to formats that workflows use, since each reader is code fed with foreign data.
+#: What Pillow may try: only formats that workflows use, since each reader is code that is fed foreign data.
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 

@@ -16,7 +16,7 @@ REPORTING_SECONDS = 1.0
 
 
 class Meter:
-    """Measures memory. Any thread may ask; the baseline for growth is set by the run that ends first after a cleanup."""
+    """Measures memory. Any thread may ask; the run that ends first after a cleanup sets the baseline for growth."""
 
     def __init__(self, device: torch.device, name: str):
         self._device, self._name = device, name

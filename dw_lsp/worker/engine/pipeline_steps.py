@@ -1,4 +1,4 @@
-"""Running a pipeline step: components in place, a new pipeline, one call for each iteration, everything undone after."""
+"""Running a pipeline step: components in place, a new pipeline, a call for each iteration, all of it undone after."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ LOADING_KEYWORDS = frozenset(
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a step's pipeline is made of: its components by name, which of them had to be loaded, and how long it took."""
+    """What a pipeline is made of: its components by name, which of them had to be loaded, and how long it took."""
 
     live: Mapping[str, Any]
     keys: Mapping[str, str]
@@ -62,7 +62,7 @@ def gather_components(
     """
     started = time.monotonic()
     parts = [part for part in required.parts if wanted is None or part.name in wanted]
-    found = {part.key: components.get(part.key) for part in parts}
+    found: dict[str, Resident | None] = {part.key: components.get(part.key) for part in parts}
     missing = [part for part in parts if found[part.key] is None]
     if missing:
         keep = {part.key for part in parts}
@@ -72,17 +72,18 @@ def gather_components(
     loaded: list[Component] = []
     for count, part in enumerate(missing):
         listener(part.name, count, len(missing))
-        found[part.key] = resident = _load(part, required, components, loader)
-        loaded.append(resident.record)
+        fresh = _load(part, required, components, loader)
+        found[part.key] = fresh
+        loaded.append(fresh.record)
     if missing:
         settle_garbage()
     residents = {part.name: resident for part in parts if (resident := found[part.key]) is not None}
-    fresh = {record.key for record in loaded}
+    new = {record.key for record in loaded}
     return Loaded(
         live={name: resident.live for name, resident in residents.items()},
         keys={part.name: part.key for part in parts},
         loaded=tuple(loaded),
-        reused=tuple(resident.record for resident in residents.values() if resident.record.key not in fresh),
+        reused=tuple(resident.record for resident in residents.values() if resident.record.key not in new),
         seconds=time.monotonic() - started if missing else 0.0,
     )
 

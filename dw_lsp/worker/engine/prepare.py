@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a workflow, found out before anything is loaded: for all its steps, called files too."""
+"""What can be wrong with a workflow, found out before anything is loaded: in all its steps, called files too."""
 
 from __future__ import annotations
 
@@ -132,24 +132,32 @@ def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Sourc
     except InvalidInput as error:
         key = "model_name" if required.single_file is None else "from_single_file"
         raise refuse(step, (*path, key), error.message, error.hint) from error
-    for part in required.parts:
-        definition = required.explicit.get(part.name)
-        if definition is None:
-            continue
-        configuration = definition.get("configuration")
-        try:
-            context.types.component(str(configuration.get("component_type")) if isinstance(configuration, dict) else "")
-            if part.folder is not None:
-                context.allowed.resolve(str(part.folder), None, f"the component {part.name}")
-        except InvalidInput as error:
-            raise refuse(step, ("pipeline", part.name), error.message, error.hint) from error
-    dtype = required.loading.get("torch_dtype")
+    for name, definition in required.explicit.items():
+        _check_component(step, name, definition, required, context)
+    _check_dtype(step, required.loading.get("torch_dtype"), context)
+
+
+def _check_component(
+    step: ResolvedStep, name: str, definition: Mapping[str, Value], required: RequiredPipeline, context: RunContext
+) -> None:
+    """A component that the workflow defines itself is of a class that may be loaded, from files that may be read."""
+    configuration, part = definition.get("configuration"), required.part(name)
+    try:
+        context.types.component(str(configuration.get("component_type")) if isinstance(configuration, dict) else "")
+        if part is not None and part.folder is not None:
+            context.allowed.resolve(str(part.folder), None, f"the component {name}")
+    except InvalidInput as error:
+        raise refuse(step, ("pipeline", name), error.message, error.hint) from error
+
+
+def _check_dtype(step: ResolvedStep, dtype: Value, context: RunContext) -> None:
+    path = ("pipeline", "from_pretrained_arguments", "torch_dtype")
     for name, value in (dtype if isinstance(dtype, dict) else {"": dtype}).items():
         if isinstance(value, str) and value != "auto":
             try:
                 context.types.dtype(value)
             except InvalidInput as error:
-                raise refuse(step, (*path, "torch_dtype", *([name] if name else [])), error.message) from error
+                raise refuse(step, (*path, name) if name else path, error.message, error.hint) from error
 
 
 def _check_call(step: ResolvedStep, chosen: Any) -> None:

@@ -1,8 +1,8 @@
 """The image while it is being denoised: the predicted clean latents, brought to colours by a linear map.
 
 The map belongs to a latent space: it is fitted once for each autoencoder, on colour patches that its own encoder saw.
-Where the space or the scheduler is of an unknown kind there is no preview, rather than a wrong one. Nothing that the run
-computes with is touched: no random numbers are drawn, and tensors are only read.
+Where the space or the scheduler is of an unknown kind there is no preview, rather than a wrong one. Nothing that the
+run computes with is touched: no random numbers are drawn, and tensors are only read.
 """
 
 from __future__ import annotations

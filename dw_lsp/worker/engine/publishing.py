@@ -18,7 +18,7 @@ from dw_lsp.workflow.resolved import ResolvedStep
 class Iteration:
     """What one iteration of a step gave: its artifacts, and the seed in use.
 
-    `separate` says that each artifact is a result of its own (a list that a task returned); otherwise they are one result.
+    `separate`: each artifact is a result of its own (a list that a task returned); otherwise they are one result.
     """
 
     artifacts: Sequence[Any]
@@ -43,7 +43,7 @@ class Publisher:
         self.written: list[StepResult] = []
 
     def publish(self, iteration: Iteration, reporter: StepReporter) -> None:
-        """Write what an iteration gave, as the step's `result` says. Raises `InvalidInput` when it cannot be written."""
+        """Write what an iteration gave, as `result` says. Raises `InvalidInput` when it cannot be written."""
         if self._step.result is not None and self._context.folder is not None:
             reporter.phase("saving")
             metadata = embedded(self._repeatable, self._step, self._iterations, iteration.seed)

@@ -45,7 +45,7 @@ class Written:
 
 @dataclass(frozen=True)
 class Place:
-    """Which artifact of a step: its workflow's id, the result's and the artifact's index, what stands before the name."""
+    """Which artifact of a step: the workflow's id, the result's and artifact's index, what stands before the name."""
 
     workflow: str
     result_index: int

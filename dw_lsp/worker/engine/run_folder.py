@@ -1,4 +1,4 @@
-"""The folder of one run: where it lies, that nothing in it is ever overwritten, and that each file is whole or absent."""
+"""The folder of one run: where it lies, that nothing in it is overwritten, that each file is whole or absent."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ DEEPEST = 16
 
 @dataclass(frozen=True)
 class Source:
-    """Where a workflow's text comes from: `path` is its file (`None`: never saved), `above` the files that called it."""
+    """Where a workflow's text comes from: `path` is its file (`None`: never saved), `above` the calling files."""
 
     text: str
     path: Path | None

@@ -86,8 +86,8 @@ def check_arguments(
 ) -> ArgumentProblem | None:
     """The first problem of a command's arguments, or `None`.
 
-    Arguments: `pending` are names whose values are not known yet (they refer to results, or are files to be read): their
-    values are not looked at.
+    Arguments: `pending` are names whose values are not known yet (they refer to results, or are files to be read) and
+    are not looked at.
     """
     known, anything = parameters(command)
     for name in arguments:
