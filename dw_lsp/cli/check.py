@@ -1,0 +1,109 @@
+"""`dw-lsp check`: the editor's diagnostics for files and folders, for terminals, CI and pre-commit."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from dw_lsp.analysis.diagnose import diagnose
+from dw_lsp.analysis.findings import Finding
+from dw_lsp.analysis.workspace import DiskWorkspace
+from dw_lsp.cli.inputs import UnusableInput, read_document, read_settings, tell, workspace_folder
+from dw_lsp.cli.reports import REPORTS, SEVERITIES, Place, Report, Reported
+from dw_lsp.text.document import Document
+from dw_lsp.text.syntax_tree import Range
+from dw_lsp.workflow.recognition import is_workflow
+
+#: Files that may be workflows, and folders that are never searched for them.
+SUFFIXES = (".json", ".jsonc")
+SKIPPED_FOLDERS = frozenset({"node_modules"})
+
+
+def check(options: argparse.Namespace) -> int:
+    """Check the paths and print the report. Returns the exit code: 0 clean, 1 findings, 2 something was not checked."""
+    checking = _Checking(read_settings().diagnostics.severity)
+    for text in options.paths:
+        checking.path(Path(text))
+    if not checking.files and not checking.unusable:
+        tell(f"no workflow in {', '.join(options.paths)}")
+    print(REPORTS[options.format](Report(checking.found, checking.files, _rules())))
+    if checking.unusable:
+        return 2
+    threshold = SEVERITIES.index(options.severity)
+    return int(any(SEVERITIES.index(one.severity) <= threshold for one in checking.found))
+
+
+class _Checking:
+    """What has been found so far, in how many files, and whether something could not be checked."""
+
+    def __init__(self, severities: Mapping[str, str]):
+        self.found: list[Reported] = []
+        self.files = 0
+        self.unusable = False
+        self._severities = severities
+        self._seen: set[Path] = set()
+
+    def path(self, path: Path) -> None:
+        """Check a file, or the workflows in a folder in the order of their names."""
+        if not path.is_dir():
+            self._file(path, named=True)
+            return
+        for folder, folders, names in os.walk(path, onerror=self._unsearchable):
+            folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in SKIPPED_FOLDERS)
+            for name in sorted(names):
+                if name.endswith(SUFFIXES) and not name.startswith("."):
+                    self._file(Path(folder, name), named=False)
+
+    def _file(self, path: Path, *, named: bool) -> None:
+        resolved = path.resolve()
+        if resolved in self._seen:
+            return
+        self._seen.add(resolved)
+        try:
+            document = read_document(path)
+        except UnusableInput as problem:
+            self._refuse(str(problem))
+            return
+        if _may_be_workflow(path, document) and is_workflow(document.root, path.name, document.language_id):
+            self.files += 1
+            self.found += check_document(document, path, self._severities)
+        elif named:
+            tell(f"{path} is no workflow (no `steps` with a pipeline, task or workflow); it was not checked")
+
+    def _unsearchable(self, error: OSError) -> None:
+        self._refuse(f"{error.filename} cannot be searched: {error.strerror}")
+
+    def _refuse(self, message: str) -> None:
+        tell(message)
+        self.unusable = True
+
+
+def _may_be_workflow(path: Path, document: Document) -> bool:
+    """A quick look: most JSON files of a project are data, and large ones take long to read as a tree."""
+    return is_workflow(None, path.name) or "steps" in document.text
+
+
+def check_document(document: Document, path: Path, severities: Mapping[str, str]) -> list[Reported]:
+    """The findings of one document, with the places that people and programs look them up by."""
+    workspace = DiskWorkspace([workspace_folder(path)])
+    return [_reported(finding, document, path) for finding in diagnose(document, workspace, severities)]
+
+
+def _reported(finding: Finding, document: Document, path: Path) -> Reported:
+    related = tuple((place_of(other.range, document, path), other.message) for other in finding.related)
+    place = place_of(finding.range, document, path)
+    return Reported(place, finding.code, finding.severity, finding.message, related, tuple(finding.tags))
+
+
+def place_of(range: Range, document: Document, path: Path) -> Place:
+    """A stretch of a document as people count it."""
+    start = document.lines.position(range.start, "utf-32")
+    end = document.lines.position(range.end, "utf-32")
+    return Place(path, start.line + 1, start.character + 1, end.line + 1, end.character + 1)
+
+
+def _rules() -> dict[str, str]:
+    """What each rule's code stands for."""
+    return {}
