@@ -45,6 +45,7 @@ LAYERWISE_CASTING = ObjectShape(
         key("storage_dtype", TEXT, "Type in which weights rest.", required=True),
         key("compute_dtype", TEXT, "Type in which a layer computes.", required=True),
     ),
+    closed=False,
 )
 
 QUANTIZATION = ObjectShape(
@@ -71,6 +72,7 @@ QUANTIZATION = ObjectShape(
         ),
         key("arguments", ARGUMENTS, "Arguments of that class.", required=True),
     ),
+    closed=False,
 )
 
 FROM_PRETRAINED = ObjectShape(

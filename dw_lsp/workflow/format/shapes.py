@@ -93,8 +93,8 @@ class Property:
 class ObjectShape:
     """An object of the format.
 
-    `closed`: any other key is a mistake. `others`: the shape of values under keys that are not listed. `exclusive`: sets
-    of keys of which only one may be there; `one_of`: sets of which exactly one must.
+    `closed`: any other key is a mistake. `others`: the shape of values under keys that are not listed. `exclusive`:
+    sets of keys of which only one may be there; `one_of`: sets of which exactly one must.
     """
 
     name: str
@@ -110,9 +110,8 @@ class ObjectShape:
         return next((candidate for candidate in self.properties if candidate.name == name), None)
 
 
-Shape: TypeAlias = (
-    AnyShape | TextShape | NumberShape | FlagShape | NullShape | ListShape | MapShape | AnyOf | ObjectShape
-)
+_Scalar: TypeAlias = TextShape | NumberShape | FlagShape | NullShape
+Shape: TypeAlias = AnyShape | _Scalar | ListShape | MapShape | AnyOf | ObjectShape
 
 ANY = AnyShape()
 TEXT = TextShape()
