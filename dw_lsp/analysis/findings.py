@@ -1,0 +1,45 @@
+"""What a rule says: the rule itself, and a finding at a place in the text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from dw_lsp.text.syntax_tree import Range
+
+Severity: TypeAlias = Literal["error", "warning", "information", "hint"]
+#: Most serious first.
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "information", "hint")
+Tag: TypeAlias = Literal["unnecessary", "deprecated"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule of the analysis: its code, how serious it is, and what the documentation says of it."""
+
+    code: str
+    severity: Severity
+    summary: str
+    why: str
+    example: str
+    mend: str
+
+
+@dataclass(frozen=True)
+class Related:
+    """Another place that explains a finding."""
+
+    range: Range
+    message: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake: which rule found it, where, and what to do."""
+
+    code: str
+    severity: Severity
+    range: Range
+    message: str
+    related: tuple[Related, ...] = ()
+    tags: tuple[Tag, ...] = ()

@@ -1,0 +1,38 @@
+"""All rules: `CHECKS` are the functions that find, `RULES` what the documentation says of each code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from dw_lsp.analysis.findings import Finding, Rule
+from dw_lsp.analysis.rules import references, steps, structure, syntax, values
+from dw_lsp.analysis.rules.context import Context
+
+Check = Callable[[Context], Iterator[Finding]]
+
+CHECKS: tuple[Check, ...] = (
+    syntax.syntax,
+    syntax.duplicate_key,
+    structure.structure,
+    steps.step_kind,
+    steps.duplicate_step,
+    references.unknown_variable,
+    references.unused_variable,
+    references.unknown_step,
+    references.step_order,
+)
+RULES: tuple[Rule, ...] = (
+    syntax.SYNTAX,
+    syntax.DUPLICATE_KEY,
+    structure.MISSING_PROPERTY,
+    structure.UNKNOWN_PROPERTY,
+    values.WRONG_TYPE,
+    values.INVALID_VALUE,
+    structure.EXCLUSIVE_PROPERTIES,
+    steps.STEP_KIND,
+    steps.DUPLICATE_STEP,
+    references.UNKNOWN_VARIABLE,
+    references.UNUSED_VARIABLE,
+    references.UNKNOWN_STEP,
+    references.STEP_ORDER,
+)

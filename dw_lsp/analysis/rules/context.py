@@ -1,0 +1,51 @@
+"""What every rule is given: the document, its model, the workspace."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from dw_lsp.analysis.findings import Finding, Related, Rule, Tag
+from dw_lsp.analysis.workspace import Workspace
+from dw_lsp.text.document import Document
+from dw_lsp.text.syntax_tree import Array, Node, Object, Range
+from dw_lsp.workflow.model import Workflow
+
+
+@dataclass(frozen=True)
+class Context:
+    """A document under analysis; `workflow` is `None` when its top level is no object."""
+
+    document: Document
+    workflow: Workflow | None
+    workspace: Workspace
+
+
+def finding(
+    rule: Rule, place: Range, message: str, related: tuple[Related, ...] = (), tags: tuple[Tag, ...] = ()
+) -> Finding:
+    """A finding of a rule, with its severity."""
+    return Finding(rule.code, rule.severity, place, message, related, tags)
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """The known name that was most likely meant, if one is near enough."""
+    lowered = {candidate.lower(): candidate for candidate in known}
+    if name.lower() in lowered:
+        return lowered[name.lower()]
+    near = difflib.get_close_matches(name, known, 1, 0.7)
+    return near[0] if near else None
+
+
+def meant(name: str, known: Collection[str]) -> str:
+    """The end of a message: what was most likely meant."""
+    near = nearest(name, known)
+    return f" Did you mean `{near}`?" if near else ""
+
+
+def narrow(node: Node) -> Range:
+    """The range of a value for a finding: of an object or a list only the opening bracket."""
+    if isinstance(node, (Object, Array)):
+        return Range(node.range.start, node.range.start + 1)
+    return node.range

@@ -1,0 +1,130 @@
+"""Rules on what refers to what: variables, and the results of earlier steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dw_lsp.analysis.findings import Finding, Related, Rule
+from dw_lsp.analysis.rules.context import Context, finding, meant
+from dw_lsp.text.syntax_tree import Array, Node, Object, String
+from dw_lsp.workflow.model import Step, Use, Workflow
+from dw_lsp.workflow.references import split_result
+
+UNKNOWN_VARIABLE = Rule(
+    "unknown-variable",
+    "error",
+    "A reference to a variable that is not declared.",
+    "The workflow stops where the value is needed.",
+    '"prompt": "variable:promt"',
+    "Correct the name, or declare the variable under `variables`.",
+)
+UNUSED_VARIABLE = Rule(
+    "unused-variable",
+    "hint",
+    "A variable that nothing refers to.",
+    "Setting it has no effect; often its name is misspelt somewhere.",
+    '"variables": { "promt": "a cat" }',
+    "Refer to it, or remove it.",
+)
+UNKNOWN_STEP = Rule(
+    "unknown-step",
+    "error",
+    "A reference to a step that does not exist.",
+    "The workflow stops when the step is reached, after all that came before it.",
+    '"image": "previous_result:darft"',
+    "Correct the name.",
+)
+STEP_ORDER = Rule(
+    "step-order",
+    "error",
+    "A reference to this or a later step.",
+    "Steps run strictly in order: a step sees the results of earlier steps only.",
+    '[{ "name": "a", ... "previous_result:b" }, { "name": "b", ... }]',
+    "Move the step that is referred to before this one.",
+)
+_RESULT_KINDS = frozenset({"previous_result", "gather"})
+
+
+def unknown_variable(context: Context) -> Iterator[Finding]:
+    """References to variables that are not declared."""
+    workflow = context.workflow
+    if workflow is None:
+        return
+    declared = {variable.name for variable in workflow.variables}
+    for use in workflow.uses:
+        if use.reference.kind == "variable" and use.reference.name not in declared:
+            name = use.reference.name
+            if not declared:
+                message = f"The variable `{name}` is not declared: this workflow declares none."
+            else:
+                message = f"The variable `{name}` is not declared.{meant(name, declared)}"
+            yield finding(UNKNOWN_VARIABLE, use.node.range, message)
+
+
+def unused_variable(context: Context) -> Iterator[Finding]:
+    """Declared variables that nothing refers to."""
+    workflow = context.workflow
+    if workflow is None:
+        return
+    used = {use.reference.name for use in workflow.uses if use.reference.kind in ("variable", "constraint")}
+    used |= _named_elsewhere(workflow.root)
+    for variable in workflow.variables:
+        if variable.name not in used:
+            message = f"The variable `{variable.name}` is not used."
+            yield finding(UNUSED_VARIABLE, variable.member.key.range, message, tags=("unnecessary",))
+
+
+def _named_elsewhere(root: Object) -> set[str]:
+    """Variables that the catalogue's keys name without a prefix."""
+    names = set(_texts(root.get("cost_drivers")))
+    estimate, constraints = root.get("vram_estimate"), root.get("variable_constraints")
+    if isinstance(estimate, Object):
+        names |= set(_texts(estimate.get("voxel_variables")))
+    if isinstance(constraints, Object):
+        names |= {member.key.value for member in constraints.members}
+    return names
+
+
+def _texts(node: Node | None) -> Iterator[str]:
+    for item in node.items if isinstance(node, Array) else ():
+        if isinstance(item, String):
+            yield item.value
+
+
+def unknown_step(context: Context) -> Iterator[Finding]:
+    """References to steps that do not exist."""
+    workflow = context.workflow
+    for use, name, step in _step_uses(workflow):
+        if step is None and workflow is not None:
+            known = [] if use.step is None else _names_before(workflow, use.step)
+            message = f"There is no step `{name}`.{meant(name, known or workflow.step_names())}"
+            yield finding(UNKNOWN_STEP, use.node.range, message)
+
+
+def step_order(context: Context) -> Iterator[Finding]:
+    """References from a step to itself or to a later one."""
+    for use, name, step in _step_uses(context.workflow):
+        if step is not None and use.step is not None and step.index >= use.step and step.name is not None:
+            where = "this very step" if step.index == use.step else "a later step"
+            message = f"`{name}` is {where}; a step sees the results of earlier steps only."
+            yield finding(STEP_ORDER, use.node.range, message, (Related(step.name.range, f"step `{name}`"),))
+
+
+def _step_uses(workflow: Workflow | None) -> Iterator[tuple[Use, str, Step | None]]:
+    """Every reference to a step's results: the reference, the step's name, and the first step of that name."""
+    if workflow is None:
+        return
+    steps: dict[str, Step] = {}
+    for step in workflow.steps:
+        if step.name is not None:
+            steps.setdefault(step.name.value, step)
+    for use in workflow.uses:
+        if use.reference.kind in _RESULT_KINDS:
+            target = use.reference.target
+            name = target if use.bare and target in steps else split_result(target, steps)[0]
+            # In a group that was made by for_each, a member is named STEP@KEY.
+            yield use, name, steps.get(name) or steps.get(name.partition("@")[0])
+
+
+def _names_before(workflow: Workflow, index: int) -> list[str]:
+    return [step.name.value for step in workflow.steps if step.name is not None and step.index < index]
