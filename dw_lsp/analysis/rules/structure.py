@@ -90,9 +90,7 @@ def _object(node: Object, shape: ObjectShape, place: Range) -> Iterator[Finding]
         if known is not None:
             yield from _member(member, known)
         elif shape.others is not None and _is_component(member.value):
-            yield from _node(
-                member.value, shape.others, f"`{member.key.value}`", member.key.range, (*above, shape.name)
-            )
+            yield from _node(member.value, shape.others, f"`{member.key.value}`", member.key.range)
         elif shape.closed:
             yield from _unknown(member, shape)
     yield from _missing(node, shape, place)
