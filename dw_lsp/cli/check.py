@@ -7,11 +7,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from dw_lsp.analysis.diagnose import diagnose
-from dw_lsp.analysis.findings import Finding
+from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT, diagnose
+from dw_lsp.analysis.findings import SEVERITIES, Finding
+from dw_lsp.analysis.rules import RULES
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.cli.inputs import UnusableInput, read_document, read_settings, tell, workspace_folder
-from dw_lsp.cli.reports import REPORTS, SEVERITIES, Place, Report, Reported
+from dw_lsp.cli.reports import REPORTS, Place, Report, Reported
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Range
 from dw_lsp.workflow.recognition import is_workflow
@@ -26,22 +27,26 @@ def check(options: argparse.Namespace) -> int:
     checking = _Checking(read_settings().diagnostics.severity)
     for text in options.paths:
         checking.path(Path(text))
-    if not checking.files and not checking.unusable:
+    if not checking.files and not checking.unread:
         tell(f"no workflow in {', '.join(options.paths)}")
-    print(REPORTS[options.format](Report(checking.found, checking.files, _rules())))
-    if checking.unusable:
+    print(
+        REPORTS[options.format](
+            Report(checking.found, checking.files, checking.unread, {rule.code: rule.summary for rule in RULES})
+        )
+    )
+    if checking.unread:
         return 2
     threshold = SEVERITIES.index(options.severity)
     return int(any(SEVERITIES.index(one.severity) <= threshold for one in checking.found))
 
 
 class _Checking:
-    """What has been found so far, in how many files, and whether something could not be checked."""
+    """What has been found so far, in how many files, and how many paths could not be read."""
 
     def __init__(self, severities: Mapping[str, str]):
         self.found: list[Reported] = []
         self.files = 0
-        self.unusable = False
+        self.unread = 0
         self._severities = severities
         self._seen: set[Path] = set()
 
@@ -66,7 +71,7 @@ class _Checking:
         except UnusableInput as problem:
             self._refuse(str(problem))
             return
-        if _may_be_workflow(path, document) and is_workflow(document.root, path.name, document.language_id):
+        if _is_workflow(path, document):
             self.files += 1
             self.found += check_document(document, path, self._severities)
         elif named:
@@ -77,12 +82,16 @@ class _Checking:
 
     def _refuse(self, message: str) -> None:
         tell(message)
-        self.unusable = True
+        self.unread += 1
 
 
-def _may_be_workflow(path: Path, document: Document) -> bool:
-    """A quick look: most JSON files of a project are data, and large ones take long to read as a tree."""
-    return is_workflow(None, path.name) or "steps" in document.text
+def _is_workflow(path: Path, document: Document) -> bool:
+    """Whether to check a document. Most JSON of a project is data, and a large file takes long to read as a tree."""
+    if is_workflow(None, path.name):
+        return True
+    if "steps" not in document.text:
+        return False
+    return len(document.text) > LARGEST_DOCUMENT or is_workflow(document.root, path.name, document.language_id)
 
 
 def check_document(document: Document, path: Path, severities: Mapping[str, str]) -> list[Reported]:
@@ -102,8 +111,3 @@ def place_of(range: Range, document: Document, path: Path) -> Place:
     start = document.lines.position(range.start, "utf-32")
     end = document.lines.position(range.end, "utf-32")
     return Place(path, start.line + 1, start.character + 1, end.line + 1, end.character + 1)
-
-
-def _rules() -> dict[str, str]:
-    """What each rule's code stands for."""
-    return {}

@@ -1,4 +1,4 @@
-"""What the commands take in: the settings, workflow files, NAME=VALUE. What is wrong with it is told, never guessed at."""
+"""What the commands take in: settings, workflow files, NAME=VALUE. What is wrong with it is told, never guessed at."""
 
 from __future__ import annotations
 

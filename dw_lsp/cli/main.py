@@ -1,6 +1,6 @@
 """The words of the command line to one function for each command. Knows of no command more than its options.
 
-A command's module is imported when the command is used: `check` never loads the language server, `serve` no progress bar.
+A command's module is imported when it is used: `check` never loads the language server, `serve` no progress bar.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""`dw-lsp plan`: what a run would load, run and write. Starts no worker, so nothing counts as being in memory already."""
+"""`dw-lsp plan`: what a run would load, run and write. Starts no worker, so nothing counts as in memory already."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +11,13 @@ from pathlib import Path
 from dw_lsp.cli.check import check_document, place_of
 from dw_lsp.cli.inputs import UnusableInput, read_arguments, read_document, read_settings, tell, workspace_folder
 from dw_lsp.cli.reports import Reported, finding_line
+from dw_lsp.cli.terminal import size_words
 from dw_lsp.planning.plan import Plan, PlannedComponent, PlannedStep
 from dw_lsp.planning.plan import plan as make_plan
 from dw_lsp.settings import Settings
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Value
-from dw_lsp.workflow.recognition import is_workflow
+from dw_lsp.workflow.recognition import LANGUAGE_ID
 from dw_lsp.workflow.resolved import InvalidInput
 from dw_lsp.workflow.substitution import resolve
 
@@ -41,13 +43,11 @@ def plan(options: argparse.Namespace) -> int:
 
 def _planned(path: Path, arguments: dict[str, Value], settings: Settings) -> Plan:
     """The plan. Raises `UnusableInput` with all that keeps the run from being started."""
-    document = read_document(path)
-    if not is_workflow(document.root, path.name, document.language_id):
-        raise UnusableInput(f"{path} is no workflow: it has no `steps` with a pipeline, task or workflow")
+    # Whoever wants a file planned says that it is a workflow; what it lacks to be one is then a mistake.
+    document = dataclasses.replace(read_document(path), language_id=LANGUAGE_ID)
     errors = [one for one in check_document(document, path, settings.diagnostics.severity) if one.severity == "error"]
     if errors:
         raise UnusableInput("\n".join(["the workflow would not start:", *map(finding_line, errors)]))
-    assert document.root is not None
     try:
         workflow = resolve(document.root, arguments)
         outputs = workspace_folder(path) / Path(settings.output_directory).expanduser()
@@ -86,16 +86,16 @@ def _components(components: tuple[PlannedComponent, ...]) -> Iterator[str]:
         yield "  none"
     width = max((len(part.name) for part in components), default=0)
     for part in components:
-        yield f"  {part.name:<{width}}  {part.class_name}, {size_text(part.bytes)}, {_WHERE[part.where]}"
+        yield f"  {part.name:<{width}}  {part.class_name}, {_size(part.bytes)}, {_WHERE[part.where]}"
 
 
 def _sizes(planned: Plan) -> Iterator[str]:
     estimate = planned.estimate
     yield "Estimate"
-    yield f"  on the device   {size_text(estimate.device_bytes)}"
-    yield f"  in host memory  {size_text(estimate.host_bytes)}"
-    yield f"  read from disk  {size_text(estimate.disk_bytes)}"
-    yield f"  downloaded      {size_text(estimate.download_bytes)}"
+    yield f"  on the device   {_size(estimate.device_bytes)}"
+    yield f"  in host memory  {_size(estimate.host_bytes)}"
+    yield f"  read from disk  {_size(estimate.disk_bytes)}"
+    yield f"  downloaded      {_size(estimate.download_bytes)}"
 
 
 def _files(planned: Plan) -> Iterator[str]:
@@ -105,13 +105,5 @@ def _files(planned: Plan) -> Iterator[str]:
         yield "  no results, or as many as earlier steps will give"
 
 
-def size_text(size: int | None) -> str:
-    """A number of bytes for people."""
-    if size is None:
-        return "size unknown"
-    amount = float(size)
-    for unit in ("bytes", "KB", "MB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "bytes" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} GB"
+def _size(size: int | None) -> str:
+    return "size unknown" if size is None else size_words(size)

@@ -10,14 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 from urllib.parse import quote
 
 import dw_lsp
+from dw_lsp.analysis.findings import SEVERITIES, Severity
 
-Severity: TypeAlias = Literal["error", "warning", "information", "hint"]
-#: From the worst on.
-SEVERITIES: tuple[Severity, ...] = ("error", "warning", "information", "hint")
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _SARIF_LEVELS: Mapping[Severity, str] = {
     "error": "error",
@@ -58,10 +56,14 @@ class Reported:
 
 @dataclass(frozen=True)
 class Report:
-    """All findings, in the order of files and lines; `files` counts what was checked; `rules` says what codes mean."""
+    """All findings, in the order of files and lines.
+
+    `files` counts what was checked, `unread` what could not be read; `rules` says what each code means.
+    """
 
     findings: Sequence[Reported]
     files: int
+    unread: int
     rules: Mapping[str, str]
 
 
@@ -80,7 +82,7 @@ def finding_line(found: Reported) -> str:
 
 
 def json_report(report: Report) -> str:
-    """One object: `findings`, the number of `files`, and how many findings each severity has."""
+    """One object: `findings`, the number of `files`, and how many findings of each severity there are."""
     counts = Counter(found.severity for found in report.findings)
     findings = [
         {
@@ -94,7 +96,8 @@ def json_report(report: Report) -> str:
         for found in report.findings
     ]
     summary = {severity: counts[severity] for severity in SEVERITIES}
-    return json.dumps({"files": report.files, "summary": summary, "findings": findings}, indent=2, ensure_ascii=False)
+    written = {"files": report.files, "unread": report.unread, "summary": summary, "findings": findings}
+    return json.dumps(written, indent=2, ensure_ascii=False)
 
 
 def sarif_report(report: Report) -> str:
@@ -168,10 +171,9 @@ def _counted(report: Report) -> str:
     counts = Counter(found.severity for found in report.findings)
     told = [_many(counts[severity], _NOUNS[severity]) for severity in SEVERITIES if counts[severity]]
     files = _many(report.files, "file")
-    if not told:
-        return f"{files} checked, nothing found."
     concerned = len({found.place.path for found in report.findings})
-    return f"{', '.join(told)} in {concerned} of {files}."
+    unread = f" {_many(report.unread, 'path')} could not be read." if report.unread else ""
+    return (f"{', '.join(told)} in {concerned} of {files}." if told else f"{files} checked, nothing found.") + unread
 
 
 _NOUNS: Mapping[Severity, str] = {
