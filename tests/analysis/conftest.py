@@ -1,0 +1,71 @@
+"""Fixtures of the analysis: documents in which a comment's carets say what must be found, and where."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from dw_lsp.analysis.diagnose import diagnose
+from dw_lsp.analysis.findings import Finding
+from dw_lsp.analysis.workspace import DiskWorkspace
+from dw_lsp.text.document import Document
+
+_CARETS = re.compile(r"^\s*//\s*?(?P<indent>\s*)(?P<carets>\^+)\s+(?P<code>[a-z-]+)\s*$")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """A finding that a comment asks for: line and columns from 0."""
+
+    line: int
+    start: int
+    end: int
+    code: str
+
+
+def findings_in(text: str, uri: str = "file:///flow.dw.jsonc") -> tuple[Finding, ...]:
+    """All findings of a text."""
+    return diagnose(Document(uri, text), DiskWorkspace([]), {})
+
+
+def expected_in(text: str) -> list[Expected]:
+    """What the caret comments ask for: each speaks of the last line above it that is no such comment."""
+    expected, subject = [], 0
+    for number, line in enumerate(text.split("\n")):
+        match = _CARETS.match(line)
+        if match is None:
+            subject = number
+        else:
+            expected.append(Expected(subject, match.start("carets"), match.end("carets"), match["code"]))
+    return expected
+
+
+def found_in(text: str, findings: Sequence[Finding]) -> list[Expected]:
+    """Findings in the form of expectations."""
+    lines = Document("", text).lines
+    places = []
+    for result in findings:
+        start, end = lines.position(result.range.start, "utf-32"), lines.position(result.range.end, "utf-32")
+        places.append(Expected(start.line, start.character, end.character, result.code))
+    return places
+
+
+@pytest.fixture
+def check() -> Callable[[str], tuple[Finding, ...]]:
+    """Compare all findings of a text with its caret comments; gives the findings."""
+
+    def run(text: str) -> tuple[Finding, ...]:
+        findings = findings_in(text)
+        key = lambda place: (place.line, place.start, place.code)  # noqa: E731 (a sort key)
+        assert sorted(found_in(text, findings), key=key) == sorted(expected_in(text), key=key)
+        return findings
+
+    return run
+
+
+def task(name: str, text: str = '"x"') -> str:
+    """A step that needs nothing else, as JSON."""
+    return f'{{ "name": "{name}", "task": {{ "command": "gather_inputs", "inputs": [{text}] }} }}'
