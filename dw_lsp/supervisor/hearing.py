@@ -123,6 +123,8 @@ class Hearing:
                 f"it speaks version {message.protocol_version} of the protocol and this program version "
                 f"{PROTOCOL_VERSION}; install the same dw-lsp on both sides ({message.executable})"
             )
+        # The front is told of the interpreter while it still imports.
+        self._happened(life.Heard())
 
     def _ready(self, message: Ready) -> None:
         self.ready = message

@@ -111,6 +111,14 @@ async def test_the_state_tells_all_of_the_worker(make_front: Any) -> None:
     await front.finished(run)
 
 
+async def test_the_interpreter_is_told_while_it_still_imports(make_front: Any) -> None:
+    front = make_front({"import_seconds": 30})
+    front.supervisor.prewarm()
+    await front.until(lambda: front.of(WorkerState)[-1].python is not None)
+    assert front.supervisor.state.state == "starting"
+    await front.supervisor.shutdown()
+
+
 async def test_what_libraries_print_becomes_log(make_front: Any) -> None:
     front = make_front()
     run = front.submit(["log", "debug", "in words"], ["complain", "natively\n"], ["sleep", 0.1])
