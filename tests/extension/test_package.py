@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 import dw_lsp
-from dw_lsp import protocol
+from dw_lsp import protocol, settings
 from dw_lsp.supervisor import events
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTENSION = ROOT / "vscode-extension"
 PROTOCOL = (EXTENSION / "src" / "protocol.ts").read_text(encoding="utf-8")
 PACKAGE: dict[str, Any] = json.loads((EXTENSION / "package.json").read_text(encoding="utf-8"))
+
+#: Settings that only the extension reads.
+OWN_SETTINGS = {"dw.server.python", "dw.trace.server", "dw.results.openAfterRun"}
 
 FACTS = (
     protocol.Component,
@@ -86,11 +89,35 @@ def test_the_lock_file_names_no_registry() -> None:
     assert '"resolved"' not in (EXTENSION / "package-lock.json").read_text(encoding="utf-8")
 
 
+def manifest_settings() -> dict[str, Any]:
+    """Every setting of the manifest, by its name."""
+    return {
+        name: described
+        for part in PACKAGE["contributes"]["configuration"]
+        for name, described in part["properties"].items()
+        if name not in OWN_SETTINGS
+    }
+
+
+def test_the_manifest_has_every_setting_of_the_server_and_no_other() -> None:
+    assert set(manifest_settings()) == {described.name for described in settings.describe_settings()}
+
+
+@pytest.mark.parametrize("setting", settings.describe_settings(), ids=lambda setting: setting.name)
+def test_a_setting_has_one_type_and_default(setting: settings.SettingDescription) -> None:
+    described = manifest_settings()[setting.name]
+    written = described["type"] if isinstance(described["type"], list) else [described["type"]]
+    assert set(written) == set(setting.kind.split(" or "))
+    # The settings editor shows an empty field for text that is not set.
+    assert described["default"] == ("" if setting.default is None else setting.default)
+    assert described.get("description") or described.get("markdownDescription")
+
+
 def test_what_decides_over_programs_and_safety_cannot_come_from_an_untrusted_workspace() -> None:
     restricted = set(PACKAGE["capabilities"]["untrustedWorkspaces"]["restrictedConfigurations"])
-    settings = {name for part in PACKAGE["contributes"]["configuration"] for name in part["properties"]}
-    assert restricted <= settings
-    assert {name for name in settings if re.match(r"dw\.(security|worker|server)\.", name)} <= restricted
+    names = {*manifest_settings(), *OWN_SETTINGS}
+    assert restricted <= names
+    assert {name for name in names if re.match(r"dw\.(security|worker|server)\.", name)} <= restricted
 
 
 def test_every_contributed_command_is_registered() -> None:

@@ -42,16 +42,18 @@ function openPictures() {
   );
 }
 
-/** Runs the active document and waits for a picture that was not there before. */
-async function runToPicture(ms) {
+/** Starts a run and waits for a picture that was not there before. */
+async function toPicture(run, ms) {
   const before = new Set(openPictures().map((picture) => picture.path));
-  const submitted = await command('dwLsp.runWorkflow');
-  assert.equal(typeof submitted?.runId, 'string', `Run Workflow returned ${JSON.stringify(submitted)}`);
+  const submitted = await run();
+  assert.equal(typeof submitted?.runId, 'string', `the run's answer is ${JSON.stringify(submitted)}`);
   assert.equal(submitted.position, 0);
   const picture = await until('new picture', () => openPictures().find(({ path: one }) => !before.has(one)), ms);
   pictures.push(picture.path);
   return picture;
 }
+
+const runToPicture = (ms) => toPicture(() => command('dwLsp.runWorkflow'), ms);
 
 async function replace(editor, from, to) {
   const start = editor.document.getText().indexOf(from);
@@ -79,6 +81,8 @@ const common = {
   },
 
   async 'another JSON file gets no findings'() {
+    const mistaken = await open('mistake.dw.json');
+    await until('finding in the workflow', () => findings(mistaken).length > 0);
     const editor = await open('plain.json');
     await pause(500);
     assert.deepEqual(findings(editor), []);
@@ -127,18 +131,14 @@ const full = {
   async 'a lens runs up to its step'() {
     const editor = await open('shapes.dw.json');
     const lenses = await command('vscode.executeCodeLensProvider', editor.document.uri, 10);
-    const submitted = await command(lenses[1].command.command, ...lenses[1].command.arguments);
-    assert.equal(typeof submitted?.runId, 'string');
-    await until('idle worker', async () => (await command('dw.status')).state === 'idle', 30_000);
+    await toPicture(() => command(lenses[1].command.command, ...lenses[1].command.arguments), 30_000);
   },
 
   async 'Run to Here takes the step under the cursor'() {
     const editor = await open('shapes.dw.json');
     const line = editor.document.positionAt(editor.document.getText().indexOf('num_inference_steps')).line;
     editor.selection = new vscode.Selection(line, 0, line, 0);
-    const submitted = await command('dwLsp.runToHere');
-    assert.equal(typeof submitted?.runId, 'string');
-    await until('idle worker', async () => (await command('dw.status')).state === 'idle', 30_000);
+    await toPicture(() => command('dwLsp.runToHere'), 30_000);
   },
 
   async 'memory is known'() {
@@ -159,8 +159,11 @@ const full = {
   },
 
   async 'a document with errors is refused'() {
-    await open('mistake.dw.json');
+    const editor = await open('mistake.dw.json');
+    await until('finding', () => findings(editor).length > 0);
+    const before = (await command('dw.memory')).runCount;
     assert.equal(await command('dwLsp.runWorkflow'), undefined);
+    assert.equal((await command('dw.memory')).runCount, before);
   },
 
   async 'clearing lets go of every component'() {
