@@ -39,7 +39,10 @@ def execute(words: Sequence[str]) -> int:
     command = COMMANDS[name]
     options = _parser(name, command).parse_intermixed_args(words[1:])
     try:
-        return command.run(options)
+        code = command.run(options)
+        if not sys.stdout.closed:
+            sys.stdout.flush()
+        return code
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:

@@ -1,0 +1,117 @@
+"""`dw-lsp plan`: what a run would do, told without doing it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Path:
+    """A workflow without a model, in the folder that the program is started in."""
+    path = tmp_path / "codes.dw.json"
+    path.write_text(
+        """{
+  "id": "codes",
+  "variables": { "text": "hello", "size": 10 },
+  "steps": [
+    { "name": "code",
+      "task": { "command": "qr_code", "arguments": { "qr_code_contents": "variable:text" } },
+      "result": { "content_type": "image/png" } }
+  ]
+}
+""",
+        encoding="utf-8",
+    )
+    return path
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    """The workflow that draws, with its model, in a folder of the test's own."""
+    shutil.copytree(WORKFLOWS / "models" / "shapes", tmp_path / "models" / "shapes")
+    return Path(shutil.copy(WORKFLOWS / "shapes.dw.json", tmp_path))
+
+
+def test_it_tells_steps_components_sizes_and_files(shapes, program) -> None:
+    done = program("plan", "shapes.dw.json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "  1. draw: pipeline, 1 x, run" in done.stdout
+    assert "UNet2DConditionModel" in done.stdout
+    assert "on disk, would be loaded" in done.stdout
+    assert f"  {shapes.parent}/outputs/shapes/RUN/shapes-draw.0-0.0.png" in done.stdout
+
+
+def test_as_json_it_is_what_an_editor_gets(shapes, program) -> None:
+    planned = json.loads(program("plan", "shapes.dw.json", "--json").stdout)
+    assert set(planned) == {"steps", "components", "estimate", "writes"}
+    assert {part["name"]: part["where"] for part in planned["components"]}["unet"] == "disk"
+    assert planned["estimate"]["downloadBytes"] == 0
+    assert planned["estimate"]["deviceBytes"] == sum(part["bytes"] for part in planned["components"])
+
+
+def test_it_writes_nothing(shapes, program) -> None:
+    before = sorted(shapes.parent.rglob("*"))
+    program("plan", "shapes.dw.json")
+    assert sorted(shapes.parent.rglob("*")) == before
+
+
+def test_outputs_go_where_the_setting_says(flow, program) -> None:
+    planned = json.loads(program("plan", "codes.dw.json", "--json", DW_OUTPUT_DIRECTORY="elsewhere").stdout)
+    assert planned["writes"] == [str(flow.parent / "elsewhere" / "codes" / "RUN" / "codes-code.0-0.0.png")]
+
+
+def test_a_file_outside_the_current_folder_has_its_outputs_beside_it(flow, program, tmp_path_factory) -> None:
+    planned = json.loads(program("plan", str(flow), "--json", cwd=tmp_path_factory.mktemp("other")).stdout)
+    assert planned["writes"][0].startswith(str(flow.parent / "outputs"))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["txet=hi"], "there is no variable 'txet', which is not declared; did you mean 'text'?"),
+        (["size=big"], "variable 'size': 'big' is not a whole number"),
+        (["text"], "'text' is not NAME=VALUE"),
+        (["=x"], "'=x' is not NAME=VALUE"),
+        (["text=a", "text=b"], "variable 'text' is given twice"),
+    ],
+)
+def test_arguments_that_would_keep_it_from_starting_are_told(words, told, flow, program) -> None:
+    done = program("plan", "codes.dw.json", *words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert told in done.stderr
+
+
+def test_errors_in_the_file_are_told_with_their_places(flow, program) -> None:
+    flow.write_text(flow.read_text().replace('"variable:text"', '"variable:txt"'), encoding="utf-8")
+    done = program("plan", "codes.dw.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "codes.dw.json:6:74: error: " in done.stderr
+    assert "[unknown-variable]" in done.stderr
+
+
+def test_a_missing_model_is_told_at_its_name(shapes, program) -> None:
+    shutil.rmtree(shapes.parent / "models")
+    done = program("plan", "shapes.dw.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    line = next(number for number, text in enumerate(shapes.read_text().splitlines(), 1) if "model_name" in text)
+    assert f"shapes.dw.json:{line}:" in done.stderr
+    assert "'./models/shapes' does not exist" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"steps": []}', '{"a": 1}'])
+def test_a_file_that_is_no_workflow_would_not_start(text, tmp_path, program) -> None:
+    (tmp_path / "data.json").write_text(text, encoding="utf-8")
+    done = program("plan", "data.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "data.json:1:1: error: " in done.stderr
+
+
+def test_a_file_that_is_not_there_is_told(program) -> None:
+    done = program("plan", "nowhere.dw.json")
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "dw-lsp: nowhere.dw.json does not exist\n")
