@@ -91,6 +91,7 @@ class WorkerProcess:
             self.said.append(message)
             if isinstance(message, kind) and accept(message):
                 return message
+            assert not isinstance(message, RunEnded) or kind is RunEnded, f"the run has ended: {message.error}"
 
     def heard(self, kind: type[Kind]) -> list[Kind]:
         """All messages of a kind since the last run began."""
@@ -163,23 +164,41 @@ def start_worker() -> Iterator[Callable[..., WorkerProcess]]:
         each.close()
 
 
-def drawing(steps: int = 4, **changes: Any) -> dict[str, Any]:
-    """A pipeline step that draws with the shapes model."""
-    arguments = {"prompt": "a red circle on a blue background", "num_inference_steps": steps, "guidance_scale": 3.0}
-    return {
-        "name": "draw",
-        "pipeline": {
-            "configuration": {"component_type": "StableDiffusionPipeline"},
-            "from_pretrained_arguments": {"model_name": str(MODEL), "torch_dtype": "torch.float32"},
-            "arguments": {**arguments, **changes},
-        },
-        "result": {"content_type": "image/png"},
-    }
+class Make:
+    """Makes workflows that draw with the shapes model, and options."""
+
+    model = MODEL
+
+    def drawing(
+        self, steps: int = 4, name: str = "draw", class_name: str = "StableDiffusionPipeline", **arguments: Any
+    ) -> dict[str, Any]:
+        """A pipeline step; `arguments` are added to, or put in place of, those of its call."""
+        given = {"prompt": "a red circle on a blue background", "num_inference_steps": steps, "guidance_scale": 3.0}
+        return {
+            "name": name,
+            "pipeline": {
+                "configuration": {"component_type": class_name},
+                "from_pretrained_arguments": {"model_name": str(MODEL), "torch_dtype": "torch.float32"},
+                "arguments": {**given, **arguments},
+            },
+            "result": {"content_type": "image/png"},
+        }
+
+    def task(self, name: str, command: str, content_type: str | None = None, **arguments: Any) -> dict[str, Any]:
+        """A task step."""
+        step: dict[str, Any] = {"name": name, "task": {"command": command, "arguments": arguments}}
+        return step if content_type is None else {**step, "result": {"content_type": content_type}}
+
+    def workflow(self, *steps: dict[str, Any], **top: Any) -> dict[str, Any]:
+        """A workflow of these steps."""
+        return {"id": "test", **top, "steps": list(steps)}
+
+    def options(self, allowed: tuple[str, ...] = (), **changes: Any) -> RunOptions:
+        """The usual options, with more modules allowed."""
+        return RunOptions(allowed_modules=(*RunOptions().allowed_modules, *allowed), **changes)
 
 
-def workflow(*steps: dict[str, Any], **top: Any) -> dict[str, Any]:
-    """A workflow of these steps."""
-    return {"id": "test", **top, "steps": list(steps)}
-
-
-OPTIONS = RunOptions(preview_enabled=False)
+@pytest.fixture(scope="session")
+def make() -> Make:
+    """Makes workflows."""
+    return Make()

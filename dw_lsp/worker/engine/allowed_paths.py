@@ -57,6 +57,12 @@ class AllowedPaths:
             )
         return real
 
+    def check_links(self, folder: Path, purpose: str) -> None:
+        """Raise `InvalidInput` when a file of the folder is a link that leads out of the allowed folders."""
+        for file in folder.iterdir():
+            if file.is_symlink():
+                self.resolve(str(file), None, purpose)
+
     def holds(self, real: Path) -> bool:
         """Whether a real path (links followed) lies in one of the folders."""
         if str(real).startswith(_DEVICES):

@@ -23,7 +23,7 @@ from dw_lsp.worker.cancellation import Cancellation, RunCancelled
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.devices import default_device, device_name
-from dw_lsp.worker.engine.execute import WorkflowRun
+from dw_lsp.worker.engine.execute import LARGEST_SEED, WorkflowRun
 from dw_lsp.worker.engine.failures import run_error
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
@@ -143,6 +143,8 @@ class _Run:
 
     def _seed_of(self, workflow: ResolvedWorkflow) -> int:
         if self._request.seed is not None:
+            if not 0 <= self._request.seed < LARGEST_SEED:
+                raise InvalidInput(f"a seed is a whole number from 0 to 2^64 - 1, not {self._request.seed}")
             return self._request.seed
         return workflow.seed if workflow.seed is not None else random.SystemRandom().getrandbits(SEED_BITS)
 

@@ -26,6 +26,9 @@ from dw_lsp.worker.tasks.registry import run_task
 from dw_lsp.workflow.iteration import combinations
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
+#: Seeds are numbers of 64 bits; counting on from the last one begins at 0 again.
+LARGEST_SEED = 2**64
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -151,7 +154,9 @@ class WorkflowRun:
         reporter.begin_iteration(0, len(chosen))
         try:
             pipeline, loaded = load_components(definer, self._shared, context, reporter)
-        except (OSError, ValueError, RuntimeError, ImportError) as error:
+        except InvalidInput:
+            raise
+        except Exception as error:
             place = definer.step.place("pipeline", "from_pretrained_arguments")
             raise StepFailed(f"{definer.required.class_name} cannot be loaded", step.name, place, error) from error
         self._load_seconds += loaded.seconds
@@ -162,7 +167,7 @@ class WorkflowRun:
             for index, arguments in enumerate(chosen):
                 reporter.begin_iteration(index, len(chosen))
                 live = self._live(step, values, arguments)
-                own = None if seed is None else seed + index
+                own = None if seed is None else (seed + index) % LARGEST_SEED
                 yield Iteration(of_pipeline(call_pipeline(ready, step, live, own, context, reporter)), own)
 
     def _live(self, step: ResolvedStep, values: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +239,9 @@ class WorkflowRun:
             try:
                 workflow = understand(child, plain)
                 prepared = prepare(child, workflow, context, handed=handed)
-                seed = workflow.seed if workflow.seed is not None else self._base_seed(step, {}) + index
+                seed = (
+                    workflow.seed if workflow.seed is not None else (self._base_seed(step, {}) + index) % LARGEST_SEED
+                )
                 run = WorkflowRun(prepared, context, seed, Surroundings(reporter, prefix, handed))
                 artifacts = run.carry_out()
             except InvalidInput as error:

@@ -54,7 +54,9 @@ def run_error(error: BaseException) -> RunError:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on the device or on the host."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    # Older releases have the device's error under `torch.cuda` only.
+    of_device = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+    if isinstance(error, (MemoryError, of_device)):
         return True
     return isinstance(error, RuntimeError) and "not enough memory" in str(error)
 

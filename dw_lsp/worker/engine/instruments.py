@@ -25,6 +25,10 @@ _PHASES: tuple[tuple[str, Phase], ...] = (
     ("controlnet", "denoising"),
 )
 
+_AUTOENCODER: tuple[tuple[str, Phase], ...] = (("encoder", "encoding"), ("decoder", "decoding"))
+#: How models call the lists of their blocks; others, such as those of an attention's projections, are too fine.
+_BLOCK_LISTS = ("blocks", "layers")
+
 #: Called after each denoising step: model output, timestep, sample, the scheduler's answer, how many steps are done, of
 #: how many.
 StepListener = Callable[[Any, Any, Any, Any, int, int], None]
@@ -108,13 +112,10 @@ class Instruments:
         return watched
 
 
-_AUTOENCODER: tuple[tuple[str, Phase], ...] = (("encoder", "encoding"), ("decoder", "decoding"))
-
-
 def _blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
     """The blocks that a model goes through one after another: between two of them it can be stopped."""
-    for child in module.modules():
-        if isinstance(child, torch.nn.ModuleList):
+    for name, child in module.named_modules():
+        if isinstance(child, torch.nn.ModuleList) and name.endswith(_BLOCK_LISTS):
             yield from child
 
 
@@ -127,7 +128,7 @@ def steps_to_come(scheduler: Any, timestep: Any) -> int | None:
     timesteps = getattr(scheduler, "timesteps", None)
     if timesteps is None or not len(timesteps):
         return None
-    values = [float(value) for value in timesteps]
+    values = [float(value) for value in (timesteps.tolist() if torch.is_tensor(timesteps) else timesteps)]
     first = float(timestep) if not torch.is_tensor(timestep) else float(timestep.flatten()[0])
     position = next((index for index, value in enumerate(values) if value == first), None)
     return None if position is None else len(values) - position

@@ -51,6 +51,7 @@ class Loader:
             raise InvalidInput(f"the model has no folder {folder.name!r} for its {part.name} (looked for at {folder})")
         if not issubclass(kind, torch.nn.Module):
             return kind.from_pretrained(real)
+        self._allowed.check_links(real, f"the model's {part.name}")
         self._check_weights(real, part.name)
         return kind.from_pretrained(real, **self._model_keywords(kind, real, part.name, keywords)).eval()
 

@@ -119,12 +119,16 @@ def call_pipeline(
     previewer = _previewer(ready, context, reporter)
     try:
         with Instruments(pipeline, reporter, previewer):
-            return pipeline(**given)
+            output = pipeline(**given)
     except InvalidInput:
         raise
     except Exception as error:
         doing = f"{type(pipeline).__name__} failed in step {step.name!r}"
         raise StepFailed(doing, step.name, step.place(step.kind, "arguments"), error) from error
+    flagged = getattr(output, "nsfw_content_detected", None)
+    if isinstance(flagged, (list, tuple)) and any(flagged):
+        logger.warning("the safety checker of step %r has blackened %d image(s)", step.name, sum(map(bool, flagged)))
+    return output
 
 
 def _import_modules(step: ResolvedStep) -> None:

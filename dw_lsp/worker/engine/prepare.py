@@ -13,6 +13,7 @@ from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.devices import named_device
 from dw_lsp.worker.engine.loading import check_single_file
+from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.pipelines import call_parameters, is_automatic, pipeline_class
 from dw_lsp.worker.engine.references import check_order, is_result, results_read
 from dw_lsp.worker.engine.run_context import RunContext
@@ -73,6 +74,7 @@ def prepare(
             _check_reference(step, earlier, pipelines)
         elif step.kind == "task":
             _check_task(step)
+            _check_files(step, context.media_of(source.folder))
         else:
             _check_child(step, source, context)
     return PreparedWorkflow(source, workflow, steps, pipelines)
@@ -250,6 +252,24 @@ def _check_task_arguments(step: ResolvedStep, command: str, value: Value, path: 
     problem = check_arguments(command, value, pending)
     if problem is not None:
         raise refuse(step, path if problem.name is None else (*path, problem.name), problem.message)
+
+
+def _check_files(step: ResolvedStep, media: Media) -> None:
+    """The files that `gather_images` would read may be read; those of a pattern may still come into being."""
+    arguments = step.body.get("arguments")
+    if step.body.get("command") != "gather_images" or not isinstance(arguments, dict):
+        return
+    urls, pattern = arguments.get("urls"), arguments.get("glob")
+    key = "urls"
+    try:
+        for url in urls if isinstance(urls, list) else []:
+            if isinstance(url, str) and not is_result(url):
+                media.check(url)
+        key = "glob"
+        if isinstance(pattern, str) and not is_result(pattern):
+            media.find(pattern)
+    except InvalidInput as error:
+        raise refuse(step, ("task", "arguments", key), error.message, error.hint) from error
 
 
 def _check_child(step: ResolvedStep, source: Source, context: RunContext) -> None:

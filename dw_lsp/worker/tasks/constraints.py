@@ -59,7 +59,11 @@ class MediaReader(Protocol):
 
 @dataclass(frozen=True)
 class Task:
-    """A command: its function, and the packages beyond the worker's own that it needs (import name -> distribution)."""
+    """A command: its function, and the packages beyond the worker's own that it needs (import name -> distribution).
+
+    `together` tells, in a sentence, what is wrong with arguments that fit one by one but not together, or gives `None`.
+    """
 
     function: Callable[..., Any]
     packages: Mapping[str, str] | None = None
+    together: Callable[[Mapping[str, Any]], str | None] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from PIL import Image
@@ -18,12 +19,17 @@ def gather_images(media: MediaReader, glob: str | None = None, urls: list[str] |
         glob: a pattern such as "photos/*.png", relative to the workflow file's folder.
         urls: http(s) addresses or paths.
     """
-    if glob is None and not urls:
-        raise ValueError("gather_images needs a 'glob' pattern or 'urls'")
     locations = [str(path) for path in media.find(glob)] if glob is not None else []
     if glob is not None and not locations:
         raise ValueError(f"the pattern {glob!r} finds no file")
     return [media.image(location) for location in [*locations, *(urls or [])]]
+
+
+def check_gather_images(arguments: Mapping[str, Any]) -> str | None:
+    """What is wrong with the arguments of `gather_images` together."""
+    if arguments.get("glob") is None and not arguments.get("urls"):
+        return "gather_images needs a 'glob' pattern or 'urls' that are not empty"
+    return None
 
 
 def gather_inputs(**inputs: Any) -> dict[str, Any]:
@@ -61,22 +67,26 @@ def select(
     """
     if len(scores) != len(candidates):
         raise ValueError(f"there are {len(candidates)} candidates but {len(scores)} scores")
-    if rule == "index":
+    if rule == "index" and index is not None:
         return candidates[_index(index, len(candidates))]
     if rule in ("argmax", "argmin"):
         best = max(scores) if rule == "argmax" else min(scores)
         return candidates[scores.index(best)]
-    if threshold is None:
-        raise ValueError(f"the rule {rule!r} needs a 'threshold'")
+    bound = threshold or 0.0
     for candidate, score in zip(candidates, scores, strict=True):
-        if score > threshold if rule == "first_above" else score < threshold:
+        if (score > bound) if rule == "first_above" else (score < bound):
             return candidate
-    raise ValueError(f"no score is {'above' if rule == 'first_above' else 'below'} {threshold}")
+    raise ValueError(f"no score is {'above' if rule == 'first_above' else 'below'} {bound}")
 
 
-def _index(index: int | None, count: int) -> int:
-    if index is None:
-        raise ValueError("the rule 'index' needs an 'index'")
+def check_select(arguments: Mapping[str, Any]) -> str | None:
+    """What is wrong with the arguments of `select` together."""
+    rule = arguments.get("rule")
+    needed = {"index": "index", "first_above": "threshold", "first_below": "threshold"}.get(str(rule))
+    return f"the rule {rule!r} needs {needed!r}" if needed is not None and arguments.get(needed) is None else None
+
+
+def _index(index: int, count: int) -> int:
     if not -count <= index < count:
         raise ValueError(f"there is no candidate {index}: there are {count}")
     return index

@@ -26,7 +26,7 @@ TASKS: Mapping[str, Task] = {
     "crop_square": Task(resize.crop_square),
     "extract_sections": Task(text.extract_sections),
     "format_chat_message": Task(text.format_chat_message),
-    "gather_images": Task(gather.gather_images),
+    "gather_images": Task(gather.gather_images, together=gather.check_gather_images),
     "gather_inputs": Task(gather.gather_inputs),
     "get_dict_value": Task(gather.get_dict_value),
     "get_image_size": Task(resize.get_image_size),
@@ -37,7 +37,7 @@ TASKS: Mapping[str, Task] = {
     "resize_center_crop": Task(resize.resize_center_crop),
     "resize_resample": Task(resize.resize_resample),
     "resize_rescale": Task(resize.resize_rescale),
-    "select": Task(gather.select),
+    "select": Task(gather.select, together=gather.check_select),
     "strip_exif": Task(resize.strip_exif),
 }
 
@@ -103,7 +103,9 @@ def check_arguments(
             problem = _misfit(known[name].annotation, value)
             if problem:
                 return ArgumentProblem(name, f"the argument {name!r} of the task {command!r} {problem}")
-    return None
+    together = TASKS[command].together
+    message = together(arguments) if together is not None else None
+    return None if message is None else ArgumentProblem(None, message)
 
 
 def run_task(command: str, arguments: Mapping[str, Any], media: MediaReader) -> Any:
