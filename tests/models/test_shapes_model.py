@@ -31,7 +31,7 @@ def pipeline() -> Any:
     import torch
     from diffusers import StableDiffusionPipeline
 
-    loaded = StableDiffusionPipeline.from_pretrained(SHAPES, torch_dtype=torch.float32, local_files_only=True)
+    loaded = StableDiffusionPipeline.from_pretrained(SHAPES, local_files_only=True).to(torch.float32)
     loaded.set_progress_bar_config(disable=True)
     return loaded
 

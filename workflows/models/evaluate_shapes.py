@@ -182,7 +182,7 @@ def check_inpainting(pipeline: StableDiffusionPipeline) -> bool:
 
 def evaluate(folder: Path) -> tuple[Report, list[Image.Image]]:
     """Measure the model in a folder; also gives the pictures, in the order of the prompts."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(folder).to(torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     scenes = all_scenes()
     picture_of(pipeline, scenes[0], 0)
