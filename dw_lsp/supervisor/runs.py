@@ -92,8 +92,11 @@ class Run:
         last = self._progress
         if last is None:
             return ""
-        count = "" if last.current is None else f" {last.current}" + ("" if last.total is None else f"/{last.total}")
-        return f"step {last.step!r} ({last.phase}{count}{' ' + last.unit if last.unit and count else ''})"
+        if last.current is None:
+            return f"step {last.step!r} ({last.phase})"
+        whole = "" if last.total is None else f"/{last.total}"
+        unit = f" {last.unit.removesuffix('s')}s" if last.unit else ""
+        return f"step {last.step!r} ({last.phase} {last.current}{whole}{unit})"
 
     def note(self, message: RunBegan | StepProgress | StepEnded, now: float) -> bool:
         """Remember what the worker said. Returns whether the run advanced: the same once more is no progress."""

@@ -69,14 +69,17 @@ def test_run_names_of_two_queues_differ() -> None:
     assert Runs().submit(REQUEST).run_id != Runs().submit(REQUEST).run_id
 
 
-def test_the_foremost_is_the_current_one_else_the_next() -> None:
+def test_the_foremost_is_the_next_when_none_runs() -> None:
     runs = queue()
     assert runs.foremost is None
     runs.submit(REQUEST)
     runs.submit(REQUEST)
     assert runs.foremost == "1"
-    runs.begin(0.0)
-    runs.close_waiting("2", 0.0, KNOWN)
+
+
+def test_the_foremost_is_the_current_one_when_one_runs() -> None:
+    runs = running()
+    runs.submit(REQUEST)
     assert runs.foremost == "1"
 
 
@@ -193,8 +196,9 @@ def test_a_run_submitted_while_the_others_end_is_not_ended_with_them() -> None:
 # ---------------------------------------------------------------- progress
 
 
-def test_the_place_is_told_in_words() -> None:
-    run = running(PROGRESS).current
+@pytest.mark.parametrize("unit", ["step", "steps"])
+def test_the_place_is_told_in_words(unit: str) -> None:
+    run = running(dataclasses.replace(PROGRESS, unit=unit)).current
     assert run is not None
     assert run.place == "step 'two' (denoising 12/25 steps)"
 
