@@ -115,8 +115,10 @@ const full = {
   },
 
   async 'Run Workflow returns the run, and its picture opens beside the text'() {
-    await open('shapes.dw.json');
+    const editor = await open('shapes.dw.json');
     assert.equal((await runToPicture(FIRST_RUN_MS)).column, vscode.ViewColumn.Two);
+    assert.equal(vscode.window.activeTextEditor, editor, 'the workflow keeps the focus');
+    assert.equal(vscode.window.tabGroups.activeTabGroup.viewColumn, vscode.ViewColumn.One);
   },
 
   async 'what runs is the text in the editor; its picture takes the old one\'s place'() {

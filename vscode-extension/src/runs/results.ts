@@ -36,10 +36,14 @@ export async function showResult(
   });
 }
 
-/** The column right of the document's, wherever the cursor is now; the same for every run. */
+/**
+ * The column right of the document's, the same for every run. `Beside` is right of the active column and, unlike a
+ * number, leaves that one active, so that the next Ctrl+Enter still goes to the workflow.
+ */
 function columnBeside(uri: string): number {
-  const editor = vscode.window.visibleTextEditors.find((one) => one.document.uri.toString() === uri);
-  return editor?.viewColumn === undefined ? vscode.ViewColumn.Beside : editor.viewColumn + 1;
+  const column = vscode.window.visibleTextEditors.find((one) => one.document.uri.toString() === uri)?.viewColumn;
+  const active = vscode.window.tabGroups.activeTabGroup.viewColumn;
+  return column === undefined || column === active ? vscode.ViewColumn.Beside : column + 1;
 }
 
 async function goTo(uri: string, range: Range): Promise<void> {
