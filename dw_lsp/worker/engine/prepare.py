@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from dw_lsp.worker.engine.sub_workflows import Source, error_in_child, read_chil
 from dw_lsp.worker.engine.support import check_step, refuse
 from dw_lsp.worker.tasks.registry import check_arguments
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -169,13 +173,16 @@ def _check_call(step: ResolvedStep, chosen: Any) -> None:
         return
     known, anything = call_parameters(chosen)
     for key in arguments:
-        if key not in known and not anything:
-            raise refuse(
-                step,
-                (step.kind, "arguments", key),
-                f"{chosen.__name__} has no argument {key!r}",
-                f"It has {', '.join(known)}.",
-            )
+        if key in known:
+            continue
+        close = difflib.get_close_matches(key, known, 1)
+        advice = f"; did you mean {close[0]!r}?" if close else ""
+        if anything:
+            # The call takes any keyword, to tell of old ones: it would swallow a mistyped one without a word.
+            logger.warning("%s names no argument %r, so it may have no effect%s", chosen.__name__, key, advice)
+        else:
+            message = f"{chosen.__name__} has no argument {key!r}{advice}"
+            raise refuse(step, (step.kind, "arguments", key), message, f"It has {', '.join(known)}.")
 
 
 def _names(step: ResolvedStep, settings: Mapping[str, Value], key: str) -> frozenset[str]:
