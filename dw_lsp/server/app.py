@@ -1,0 +1,274 @@
+"""The language server: one table of what it answers, and how it is started and ended. Never imports torch."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lsprotocol import types
+from pygls.uris import to_fs_path
+
+import dw_lsp
+from dw_lsp.analysis.code_lenses import code_lenses
+from dw_lsp.server.arguments import COMMANDS
+from dw_lsp.server.commands import Commands
+from dw_lsp.server.configuration import Configuration
+from dw_lsp.server.convert import change_of, encoding_of, lsp_range
+from dw_lsp.server.diagnostics import Diagnostics
+from dw_lsp.server.documents import Documents
+from dw_lsp.server.notifications import Notifications
+from dw_lsp.server.orphans import leave_with
+from dw_lsp.server.transport import QuietLanguageServer, StandardOutput, read_on_thread
+from dw_lsp.settings import Settings
+from dw_lsp.supervisor.supervisor import Supervisor
+from dw_lsp.text.document import Document
+from dw_lsp.text.positions import Encoding
+from dw_lsp.workflow.recognition import is_workflow
+
+
+class Server(QuietLanguageServer):
+    """All parts of one server, put together."""
+
+    def __init__(self) -> None:
+        super().__init__("dw-lsp", dw_lsp.__version__, text_document_sync_kind=types.TextDocumentSyncKind.Incremental)
+        self.documents = Documents()
+        self.configuration = Configuration(self, self._settings_changed)
+        self.diagnostics = Diagnostics(
+            self.documents,
+            lambda: self.configuration.settings.diagnostics.severity,
+            self.encoding,
+            self.text_document_publish_diagnostics,
+        )
+        self.notifications = Notifications(self.protocol, self.encoding, self._shows_progress)
+        self.supervisor = Supervisor(self.configuration.settings, self.notifications.tell)
+        self.commands = Commands(
+            self.documents,
+            self.diagnostics,
+            self.supervisor,
+            lambda: self.configuration.settings,
+            self.notifications.submitted,
+        )
+        self._ready = False
+
+    def encoding(self) -> Encoding:
+        """How the client counts characters."""
+        return encoding_of(self.server_capabilities.position_encoding)
+
+    def _shows_progress(self) -> bool:
+        window = self.client_capabilities.window
+        return bool(window and window.work_done_progress)
+
+    def _settings_changed(self, settings: Settings) -> None:
+        self.supervisor.configure(settings)
+        self.diagnostics.schedule_all()
+
+    async def become_ready(self) -> None:
+        """Once the settings are known: warm up, if a workflow is open already."""
+        await self.configuration.pull()
+        self._ready = True
+        for document in self.documents:
+            self.warm_up_for(document)
+
+    def warm_up_for(self, document: Document) -> None:
+        """Start the worker ahead of the first run, when a workflow is opened."""
+        wanted = self._ready and self.configuration.settings.worker.prewarm == "onOpen"
+        if wanted and not self.supervisor.state.pid and is_workflow(document.root, document.uri, document.language_id):
+            self.supervisor.prewarm()
+
+    async def closed(self) -> None:
+        """Take the worker along."""
+        await self.supervisor.close()
+
+
+# ---------------------------------------------------------------- what is answered
+
+
+def initialize(server: Server, params: types.InitializeParams) -> None:
+    uris = [folder.uri for folder in params.workspace_folders or ()]
+    if not uris and (root := params.root_uri or params.root_path):
+        uris = [root]
+    server.documents.folders = tuple(_folder(uri) for uri in uris)
+    server.configuration.initialize(params.initialization_options)
+
+
+def _folder(uri: str) -> Path:
+    return Path((to_fs_path(uri) if uri.startswith("file:") else uri) or uri)
+
+
+async def initialized(server: Server, params: types.InitializedParams) -> None:
+    if server.process_id:
+        leave_with(server.process_id, server.leave)
+    await server.become_ready()
+    workspace = server.client_capabilities.workspace
+    if workspace and workspace.did_change_configuration and workspace.did_change_configuration.dynamic_registration:
+        registration = types.Registration(
+            id="dw-configuration", method=types.WORKSPACE_DID_CHANGE_CONFIGURATION, register_options={"section": "dw"}
+        )
+        await server.client_register_capability_async(types.RegistrationParams(registrations=[registration]))
+
+
+async def did_change_configuration(server: Server, params: types.DidChangeConfigurationParams) -> None:
+    if server.configuration.pulls:
+        await server.configuration.pull()
+    else:
+        server.configuration.push(params.settings)
+
+
+def did_change_workspace_folders(server: Server, params: types.DidChangeWorkspaceFoldersParams) -> None:
+    removed = {_folder(folder.uri) for folder in params.event.removed}
+    added = [_folder(folder.uri) for folder in params.event.added]
+    kept = [folder for folder in server.documents.folders if folder not in removed]
+    server.documents.folders = tuple(dict.fromkeys([*kept, *added]))
+    server.diagnostics.schedule_all()
+
+
+def did_open(server: Server, params: types.DidOpenTextDocumentParams) -> None:
+    item = params.text_document
+    document = Document(item.uri, item.text, item.version, str(item.language_id))
+    server.documents.open(document)
+    server.diagnostics.schedule(document.uri)
+    asyncio.get_running_loop().call_soon(server.warm_up_for, document)
+
+
+def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> None:
+    identifier = params.text_document
+    changes = [change_of(change) for change in params.content_changes]
+    if server.documents.change(identifier.uri, changes, server.encoding(), identifier.version) is not None:
+        server.diagnostics.schedule(identifier.uri)
+
+
+def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:
+    document = server.documents.get(params.text_document.uri)
+    if document is None:
+        return
+    server.diagnostics.schedule(document.uri)
+    if server.configuration.settings.run.on_save and is_workflow(document.root, document.uri, document.language_id):
+        server.commands.run_again(document)
+
+
+def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
+    server.documents.close(params.text_document.uri)
+    server.diagnostics.clear(params.text_document.uri)
+
+
+def code_lens(server: Server, params: types.CodeLensParams) -> list[types.CodeLens]:
+    document = server.documents.get(params.text_document.uri)
+    if document is None:
+        return []
+    lenses = []
+    for lens in code_lenses(document):
+        argument = {"uri": document.uri} if lens.step is None else {"uri": document.uri, "step": lens.step}
+        command = types.Command(title=lens.title, command="dw.run", arguments=[argument])
+        lenses.append(types.CodeLens(range=lsp_range(document.lines, lens.range, server.encoding()), command=command))
+    return lenses
+
+
+def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) -> None:
+    run_id = server.notifications.run_of_token(params.token)
+    if run_id is not None:
+        server.supervisor.cancel(run_id)
+
+
+async def shutdown(server: Server, params: None) -> None:
+    await server.supervisor.close()
+
+
+#: Everything that the server answers, besides the commands.
+TABLE: dict[str, tuple[Callable[..., Any], Any]] = {
+    types.INITIALIZE: (initialize, None),
+    types.INITIALIZED: (initialized, None),
+    types.SHUTDOWN: (shutdown, None),
+    types.WORKSPACE_DID_CHANGE_CONFIGURATION: (did_change_configuration, None),
+    types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: (did_change_workspace_folders, None),
+    types.TEXT_DOCUMENT_DID_OPEN: (did_open, None),
+    types.TEXT_DOCUMENT_DID_CHANGE: (did_change, None),
+    types.TEXT_DOCUMENT_DID_SAVE: (did_save, types.SaveOptions(include_text=False)),
+    types.TEXT_DOCUMENT_DID_CLOSE: (did_close, None),
+    types.TEXT_DOCUMENT_CODE_LENS: (code_lens, types.CodeLensOptions(resolve_provider=False)),
+    types.WINDOW_WORK_DONE_PROGRESS_CANCEL: (cancel_progress, None),
+}
+
+
+def create_server() -> Server:
+    """A server that answers everything in the table and carries out the commands."""
+    server = Server()
+    for method, (function, options) in TABLE.items():
+        server.feature(method, options)(_bound(function, server))
+    for name in COMMANDS:
+        server.command(name)(_command(server, name))
+    return server
+
+
+def _bound(function: Callable[..., Any], server: Server) -> Callable[..., Any]:
+    """The function with the server as its first argument; pygls tells coroutines from others by the function itself."""
+    if asyncio.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def handle(params: Any = None) -> Any:
+            return await function(server, params)
+
+        return handle
+
+    @functools.wraps(function)
+    def handle_at_once(params: Any = None) -> Any:
+        return function(server, params)
+
+    return handle_at_once
+
+
+def _command(server: Server, name: str) -> Callable[..., Any]:
+    async def execute(*arguments: Any) -> Any:
+        return await server.commands.execute(name, arguments)
+
+    return execute
+
+
+# ---------------------------------------------------------------- start and end
+
+
+def serve_stdio() -> int:
+    """Serve one client over standard input and output. Returns the exit code."""
+    _quiet()
+    sys.stdout.flush()
+    descriptor = os.dup(1)
+    os.dup2(2, 1)  # Whatever prints from now on cannot break the protocol.
+    sys.stdout = sys.stderr
+
+    async def serve() -> int:
+        reader = read_on_thread(sys.stdin.buffer, asyncio.get_running_loop())
+        return await create_server().talk(reader, StandardOutput(descriptor))
+
+    return asyncio.run(serve())
+
+
+def serve_tcp(host: str, port: int) -> int:
+    """Wait for one client at an address and serve it. Returns the exit code."""
+    _quiet()
+
+    async def serve() -> int:
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            listening.close()
+            code = await create_server().talk(reader, writer)
+            writer.close()
+            done.set_result(code)
+
+        listening = await asyncio.start_server(talk, host, port)
+        bound = listening.sockets[0].getsockname()
+        print(f"dw-lsp: waiting for a client at {bound[0]}:{bound[1]}", file=sys.stderr, flush=True)
+        return await done
+
+    return asyncio.run(serve())
+
+
+def _quiet() -> None:
+    """Editors show every line on standard error as an error: only what is one goes there."""
+    logging.basicConfig(level=logging.ERROR, stream=sys.stderr, format="dw-lsp: %(message)s")
+    logging.getLogger("pygls").setLevel(logging.CRITICAL)

@@ -1,0 +1,105 @@
+"""The open documents, each in its newest version, and the workspace around them: the analysis' port to the world."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pygls.uris import from_fs_path, to_fs_path
+
+from dw_lsp.analysis.workspace import DiskWorkspace
+from dw_lsp.text.document import Change, Document
+from dw_lsp.text.positions import Encoding
+
+
+class UnreadableDocument(Exception):
+    """A document that is neither open nor a readable file: which, and why."""
+
+
+class Documents:
+    """All open documents, by their URI as the client writes it."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Document] = {}
+        self.folders: tuple[Path, ...] = ()
+
+    def __iter__(self) -> Iterator[Document]:
+        return iter(tuple(self._open.values()))
+
+    def get(self, uri: str) -> Document | None:
+        """The open document of that URI."""
+        return self._open.get(uri)
+
+    def open(self, document: Document) -> None:
+        """Keep a document, in place of an older one of its URI."""
+        self._open[document.uri] = document
+
+    def change(self, uri: str, changes: Sequence[Change], encoding: Encoding, version: int) -> Document | None:
+        """The document after changes; `None` for one that is not open."""
+        document = self._open.get(uri)
+        if document is None:
+            return None
+        changed = self._open[uri] = document.apply(changes, encoding, version)
+        return changed
+
+    def close(self, uri: str) -> None:
+        """Forget a document."""
+        self._open.pop(uri, None)
+
+    def load(self, uri: str) -> Document:
+        """The open document, else the file. Raises `UnreadableDocument`."""
+        if (document := self._find(uri)) is not None:
+            return document
+        path = path_of(uri)
+        if path is None:
+            raise UnreadableDocument(f"{uri} is not open, and it names no file")
+        try:
+            text = path.read_bytes().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise UnreadableDocument(f"{path}: byte {error.start} is not UTF-8; save the file in UTF-8") from None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UnreadableDocument(f"{path} cannot be read: {reason}") from None
+        return Document(uri, text)
+
+    def _find(self, uri: str) -> Document | None:
+        """The open document of that URI, or of another spelling of it."""
+        if uri in self._open:
+            return self._open[uri]
+        path = path_of(uri)
+        return next((document for document in self if path is not None and path_of(document.uri) == path), None)
+
+    def roots(self, uri: str) -> tuple[Path, ...]:
+        """The folders that a document may read from: the workspace folder that holds it, its own, the others."""
+        path = path_of(uri)
+        own = () if path is None else (path.parent,)
+        holding = sorted(
+            (folder for folder in self.folders if path is not None and path.is_relative_to(folder)),
+            key=lambda folder: len(folder.parts),
+            reverse=True,
+        )
+        return tuple(dict.fromkeys((*holding, *own, *self.folders)))
+
+    def workspace(self, uri: str) -> DiskWorkspace:
+        """The workspace around a document: files as they are in the editor, else on disk."""
+        return _OpenWorkspace(self, self.roots(uri))
+
+
+class _OpenWorkspace(DiskWorkspace):
+    def __init__(self, documents: Documents, roots: Sequence[Path]):
+        super().__init__(roots)
+        self._documents = documents
+
+    def read(self, path: Path) -> str | None:
+        """The text as the editor has it, else as it is on disk."""
+        uri = from_fs_path(str(path))
+        document = self._documents._find(uri) if uri else None
+        return document.text if document is not None else super().read(path)
+
+
+def path_of(uri: str) -> Path | None:
+    """The file that a URI names; `None` for other schemes, such as that of an unsaved document."""
+    if not uri.startswith("file:"):
+        return None
+    path = to_fs_path(uri)
+    return Path(path) if path else None
