@@ -226,7 +226,8 @@ async def test_a_process_that_is_given_up_is_told_to_be_gone() -> None:
     process, ears = await start({}, [["hang"]])
     process.abandon()
     assert (await ears.exit()).code is None
-    await ears.until(lambda: not is_alive(process.pid))
+    # Its end is still waited for by the event loop, which must not be closed before.
+    await ears.until(lambda: process._transport.get_returncode() is not None)
     assert len(ears.exits) == 1
 
 
