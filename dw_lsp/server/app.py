@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import os
 import sys
@@ -206,16 +205,17 @@ def create_server() -> Server:
 
 
 def _bound(function: Callable[..., Any], server: Server) -> Callable[..., Any]:
-    """The function with the server as its first argument; pygls tells coroutines from others by the function itself."""
+    """The function with the server as its first argument; pygls tells coroutines from others by the function itself.
+
+    Not a copy that shows the signature of the original: seeing a server there, pygls would hand over one more.
+    """
     if asyncio.iscoroutinefunction(function):
 
-        @functools.wraps(function)
         async def handle(params: Any = None) -> Any:
             return await function(server, params)
 
         return handle
 
-    @functools.wraps(function)
     def handle_at_once(params: Any = None) -> Any:
         return function(server, params)
 
