@@ -175,6 +175,7 @@ def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) 
 
 
 async def shutdown(server: Server, params: None) -> None:
+    server.asked_to_leave = True
     await server.supervisor.close()
 
 

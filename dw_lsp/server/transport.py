@@ -63,11 +63,6 @@ class Protocol(LanguageServerProtocol):
         self._server.leave()
         yield from ()
 
-    @property
-    def shut_down(self) -> bool:
-        """Whether the client has asked for the shutdown."""
-        return bool(self._shutdown)
-
 
 class QuietLanguageServer(LanguageServer):
     """A server that ends when it is told to, and leaves its errors to the answers in which they stand."""
@@ -75,6 +70,7 @@ class QuietLanguageServer(LanguageServer):
     def __init__(self, *args: Any, **options: Any):
         super().__init__(*args, protocol_cls=Protocol, **options)
         self._leaving: asyncio.Event | None = None
+        self.asked_to_leave = False  # Set by the shutdown request: an `exit` may follow before it is carried out.
 
     def report_server_error(self, error: Exception, source: Any) -> None:
         """Note an error that has been answered already (or is a notification's, which has no answer)."""
@@ -105,8 +101,7 @@ class QuietLanguageServer(LanguageServer):
                 with contextlib.suppress(asyncio.CancelledError):
                     await task
             await self.closed()
-        assert isinstance(self.protocol, Protocol)
-        return 0 if self.protocol.shut_down else 1
+        return 0 if self.asked_to_leave else 1
 
 
 class StandardOutput:
