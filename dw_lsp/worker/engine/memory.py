@@ -133,6 +133,7 @@ class Sampler:
         self._thread.join()
 
     def _watch(self) -> None:
+        self._report()  # Whatever becomes of the run, its beginning is known.
         samples = 0
         while not self._stop.wait(SAMPLING_SECONDS):
             self._meter.sample()

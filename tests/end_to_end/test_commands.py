@@ -1,0 +1,193 @@
+"""Every command answers as the contract has it, with real values; and text is placed right in every encoding."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from client import ALL_CAPABILITIES, Client, RequestError, client
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)]
+
+REQUEST_FAILED = -32803
+MEMORY_FIELDS = {
+    "device", "deviceName", "allocatedBytes", "reservedBytes", "freeBytes", "totalBytes", "peakBytes", "processBytes",
+    "hostFreeBytes", "runCount", "components", "growthBytes", "warnings",
+}  # fmt: skip
+
+
+async def test_without_a_worker_questions_are_answered_with_what_to_do(workspace: Path) -> None:
+    async with client(workspace, settings={"worker": {"prewarm": "onRun"}}) as session:
+        path = workspace / "workflows" / "shapes.dw.json"
+        session.open(path.as_uri(), path.read_text(encoding="utf-8"))
+        assert await session.diagnostics(path.as_uri(), 1) == []
+        assert await session.command("dw.status") == {"state": "stopped"}
+        for name in ("dw.ping", "dw.memory", "dw.clear"):
+            with pytest.raises(RequestError) as caught:
+                await session.command(name)
+            assert caught.value.code == REQUEST_FAILED and "worker" in caught.value.message
+        assert (await session.command("dw.shutdown"))["state"] == "stopped"
+        assert session.of("dw/workerState") == [], (
+            "opening a workflow started a worker, though dw.worker.prewarm is onRun"
+        )
+
+
+async def test_the_plan_tells_what_a_run_would_do(editor: Client, workspace: Path) -> None:
+    path = workspace / "workflows" / "shapes-batch.dw.json"
+    plan = await editor.command("dw.plan", {"uri": path.as_uri()})
+    assert [(step["name"], step["kind"], step["iterations"]) for step in plan["steps"]] == [
+        ("prompts", "task", 4),
+        ("draw", "pipeline", 4),
+    ]
+    assert {part["where"] for part in plan["components"]} == {"disk"}
+    assert plan["estimate"]["deviceBytes"] > 10_000_000 and plan["estimate"]["downloadBytes"] == 0
+    assert len(plan["writes"]) == 4 and all(str(workspace / "outputs") in name for name in plan["writes"])
+
+
+async def test_after_a_run_the_plan_finds_the_components_in_memory(editor: Client, workspace: Path) -> None:
+    path = workspace / "workflows" / "shapes.dw.json"
+    finished = await editor.run(path.as_uri())
+    assert finished["outcome"] == "succeeded"
+    plan = await editor.command("dw.plan", {"uri": path.as_uri()})
+    assert {part["where"] for part in plan["components"]} == {"device"}
+    assert {part["key"] for part in plan["components"]} == {part["key"] for part in finished["loaded"]}
+    assert plan["estimate"]["diskBytes"] == 0
+    written = Path(finished["results"][0]["path"])
+    planned = Path(plan["writes"][0])
+    assert planned.name == written.name and planned.parent.parent == written.parent.parent
+
+
+async def test_ping_and_status_speak_of_the_living_worker(editor: Client) -> None:
+    ping = await editor.command("dw.ping")
+    status = await editor.command("dw.status")
+    assert ping["pid"] == status["pid"] and ping["runCount"] >= 1 and ping["uptime"] > 0
+    os.kill(ping["pid"], 0)
+    assert status["state"] == "idle" and status["device"] == "cpu" and status["versions"]["diffusers"]
+
+
+async def test_memory_is_reported_evicted_and_cleared(editor: Client, workspace: Path) -> None:
+    memory = await editor.command("dw.memory")
+    assert set(memory) >= MEMORY_FIELDS
+    unet = next(part for part in memory["components"] if part["name"] == "unet")
+    evicted = await editor.command("dw.evict", {"component": unet["key"]})
+    assert "unet" not in {part["name"] for part in evicted["components"]}
+    with pytest.raises(RequestError, match="no component"):
+        await editor.command("dw.evict", {"component": unet["key"]})
+    path = workspace / "workflows" / "shapes.dw.json"
+    again = await editor.run(path.as_uri())
+    assert [part["name"] for part in again["loaded"]] == ["unet"]
+    cleared = await editor.command("dw.clear")
+    assert cleared["components"] == [] and cleared["allocatedBytes"] in (0, None)
+    assert (await editor.command("dw.ping"))["pid"] == (await editor.command("dw.status"))["pid"]
+    assert len((await editor.run(path.as_uri()))["loaded"]) == 4
+
+
+async def test_restart_gives_another_worker_and_shutdown_none(editor: Client, workspace: Path) -> None:
+    before = (await editor.command("dw.ping"))["pid"]
+    restarted = await editor.command("dw.restart")
+    assert restarted["state"] == "idle" and restarted["pid"] != before
+    stopped = await editor.command("dw.shutdown")
+    assert stopped["state"] == "stopped" and "pid" not in stopped and stopped["exit"]["code"] == 0
+    with pytest.raises(RequestError, match="worker"):
+        await editor.command("dw.ping")
+    path = workspace / "workflows" / "shapes.dw.json"
+    assert (await editor.run(path.as_uri()))["outcome"] == "succeeded"
+
+
+async def test_results_go_where_the_settings_or_the_command_say(
+    editor: Client, workspace: Path, tmp_path: Path
+) -> None:
+    path = workspace / "workflows" / "shapes.dw.json"
+    finished = await editor.run(path.as_uri(), outputDir=str(tmp_path))
+    assert Path(finished["results"][0]["path"]).is_relative_to(tmp_path)
+
+
+TEXT = '{ "id": "é😀\u2028x", "steps": [ { "name": "a", "task": { "command": "x", "inputs": ["previous_result:ä😀"] } } ] }'
+
+
+@pytest.mark.parametrize(
+    ("encodings", "chosen", "unit"),
+    [
+        (["utf-8", "utf-16"], "utf-8", lambda text: len(text.encode())),
+        (["utf-16"], "utf-16", lambda text: len(text.encode("utf-16-le")) // 2),
+        (["utf-32"], "utf-32", len),
+        (None, "utf-16", lambda text: len(text.encode("utf-16-le")) // 2),
+    ],
+)
+async def test_positions_count_as_the_client_does(tmp_path: Path, encodings: Any, chosen: str, unit: Any) -> None:
+    capabilities = {**ALL_CAPABILITIES, "general": {"positionEncodings": encodings} if encodings else {}}
+    async with client(tmp_path, capabilities, settings={"worker": {"prewarm": "onRun"}}) as session:
+        assert session.capabilities["positionEncoding"] == chosen
+        uri = (tmp_path / "flow.dw.json").as_uri()
+        session.open(uri, "// Zeile\r\n" + TEXT)
+        (diagnostic,) = await session.diagnostics(uri, 1)
+        wrong = '"previous_result:ä😀"'
+        start = unit(TEXT[: TEXT.index(wrong)])
+        assert diagnostic["code"] == "unknown-step"
+        assert diagnostic["range"] == {
+            "start": {"line": 1, "character": start},
+            "end": {"line": 1, "character": start + unit(wrong)},
+        }
+        place = {"line": 1, "character": start + unit('"previous_result:')}
+        end = {"line": 1, "character": place["character"] + unit("ä😀")}
+        change = {"range": {"start": place, "end": end}, "text": "b"}
+        session.notify(
+            "textDocument/didChange", {"textDocument": {"uri": uri, "version": 2}, "contentChanges": [change]}
+        )
+        (changed,) = await session.diagnostics(uri, 2)
+        assert "`b`" in changed["message"]
+        assert changed["range"]["end"]["character"] == start + len('"previous_result:b"')
+
+
+async def test_only_the_newest_of_a_burst_of_changes_is_published(tmp_path: Path) -> None:
+    async with client(tmp_path, settings={"worker": {"prewarm": "onRun"}}) as session:
+        uri = (tmp_path / "flow.dw.json").as_uri()
+        session.open(uri, TEXT)
+        for version in range(2, 60):
+            session.replace(uri, TEXT.replace('"a"', f'"a{version}"'), version)
+        await session.diagnostics(uri, 59)
+        versions = [entry["version"] for entry in session.of("textDocument/publishDiagnostics")]
+        assert versions == sorted(versions) and versions[-1] == 59 and len(versions) < 30
+        session.close(uri)
+        await session.heard("textDocument/publishDiagnostics", lambda entry: entry.get("version") is None)
+
+
+async def test_a_document_that_is_no_workflow_is_left_alone(tmp_path: Path) -> None:
+    async with client(tmp_path) as session:
+        uri = (tmp_path / "package.json").as_uri()
+        session.open(uri, '{ "name": "x", "scripts": { } ')
+        assert await session.diagnostics(uri, 1) == []
+        assert await session.request("textDocument/codeLens", {"textDocument": {"uri": uri}}) == []
+        assert session.of("dw/workerState") == []
+
+
+async def test_settings_change_severities_and_wrong_ones_are_told_once(tmp_path: Path) -> None:
+    settings = {"diagnostics": {"severity": {"unknown-step": "off"}}, "run": {"timeoutSeconds": -3}}
+    async with client(tmp_path, settings=settings) as session:
+        message = await session.heard("window/showMessage")
+        assert "dw.run.timeoutSeconds" in message["message"]
+        uri = (tmp_path / "flow.dw.json").as_uri()
+        session.open(uri, TEXT)
+        assert await session.diagnostics(uri, 1) == []
+        session.settings = {}
+        session.notify("workspace/didChangeConfiguration", {"settings": None})
+        await session.until(
+            lambda: any(entry["diagnostics"] for entry in session.of("textDocument/publishDiagnostics"))
+        )
+        assert len(session.of("window/showMessage")) == 1
+
+
+async def test_a_client_that_can_nearly_nothing_is_served_too(workspace: Path) -> None:
+    async with client(workspace, {}, initializationOptions={"dw": {"worker": {"prewarm": "onRun"}}}) as session:
+        path = workspace / "workflows" / "shapes.dw.json"
+        session.open(path.as_uri(), path.read_text(encoding="utf-8"))
+        assert await session.diagnostics(path.as_uri(), 1) == []
+        assert session.requests == [] and session.of("dw/workerState") == []
+
+
+async def test_exit_without_shutdown_is_a_failure(tmp_path: Path) -> None:
+    async with client(tmp_path) as session:
+        session.notify("exit", None)
+        assert await session.process.wait() == 1
