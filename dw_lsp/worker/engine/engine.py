@@ -59,14 +59,14 @@ class Engine:
 
     def clear(self) -> None:
         """Drop every component and give the memory back."""
-        self._resources.colour_maps.clear()
+        self._resources.latent_views.clear()
         self._resources.single_files.clear()
         self._components.drop_all()
         self._meter.forget()
 
     def evict(self, key: str) -> bool:
         """Drop one component. Returns whether there was one of that key."""
-        self._resources.colour_maps.pop(key, None)
+        self._resources.latent_views.pop(key, None)
         return self._components.drop(key)
 
     def execute(self, request: Execute, cancellation: Cancellation, send: Send) -> RunEnded:

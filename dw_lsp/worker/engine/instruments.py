@@ -45,7 +45,7 @@ class Instruments:
         self._handles: list[Any] = []
         self._steps = 0
         self._total: int | None = None
-        self._counting = False
+        self._counting = self._listening = False
 
     def __enter__(self) -> Instruments:
         for name, module in self._modules():
@@ -83,6 +83,8 @@ class Instruments:
 
     def _begins(self, phase: Phase) -> Callable[..., None]:
         def hook(module: torch.nn.Module, arguments: Any) -> None:
+            if self._listening:
+                return
             # Without a scheduler to count by, the denoiser's own calls are the only sign of life.
             self._reporter.phase(phase)
             if phase == "denoising" and not self._counting:
@@ -106,7 +108,12 @@ class Instruments:
             self._reporter.phase("denoising")
             self._reporter.unit_done(self._steps, total, "step")
             if self._listener is not None:
-                self._listener(model_output, timestep, sample, answer, self._steps, total)
+                # What the listener does with the modules is no phase of the run.
+                self._listening = True
+                try:
+                    self._listener(model_output, timestep, sample, answer, self._steps, total)
+                finally:
+                    self._listening = False
             return answer
 
         return watched

@@ -18,7 +18,7 @@ from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
 from dw_lsp.worker.engine.prepare import PreparedPipeline
-from dw_lsp.worker.engine.previews import Previewer, fit_colour_map
+from dw_lsp.worker.engine.previews import Previewer, view_of
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import change_schedulers
@@ -176,13 +176,13 @@ def _previewer(ready: ReadyPipeline, context: RunContext, reporter: StepReporter
     scheduler, vae = getattr(ready.pipeline, "scheduler", None), ready.loaded.live.get("vae")
     if not context.options.preview_enabled or scheduler is None or vae is None:
         return None
-    maps, key = context.resources.colour_maps, ready.loaded.keys["vae"]
-    if key not in maps:
-        maps[key] = fit_colour_map(vae)
-    colours = maps[key]
-    if colours is None:
+    views, key = context.resources.latent_views, ready.loaded.keys["vae"]
+    if key not in views:
+        views[key] = view_of(vae)
+    view = views[key]
+    if view is None:
         return None
-    previewer = Previewer(colours, scheduler, context.options.preview_every_steps, reporter.send)
+    previewer = Previewer(view, vae, scheduler, context.options.preview_every_steps, reporter.send)
     previewer.begin(reporter.run_id, reporter.step, reporter.iteration)
     return previewer
 

@@ -16,14 +16,14 @@ from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.memory import Meter
-from dw_lsp.worker.engine.previews import ColourMap
+from dw_lsp.worker.engine.previews import ColourMap, SmallDecoder
 from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 
 
 @dataclass(frozen=True)
 class Resources:
-    """What outlives a run: the components, the device, the colour maps of latent spaces (by the autoencoder's key).
+    """What outlives a run: the components, the device, how latents are shown (by the autoencoder's key).
 
     `single_files` notes which components came out of a single file: its key -> component name -> component key.
     """
@@ -32,7 +32,7 @@ class Resources:
     meter: Meter
     device: torch.device
     versions: Mapping[str, str]
-    colour_maps: dict[str, ColourMap | None] = field(default_factory=dict)
+    latent_views: dict[str, ColourMap | SmallDecoder | None] = field(default_factory=dict)
     single_files: dict[str, dict[str, str]] = field(default_factory=dict)
 
 

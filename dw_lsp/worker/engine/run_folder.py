@@ -40,7 +40,7 @@ class RunFolder:
                 hint="Set dw.outputDirectory to a folder that may be written.",
             ) from error
         # A link could lead the workflow's own folder elsewhere.
-        if os.path.realpath(output_directory) not in (os.path.realpath(folder) for folder in self.path.parents):
+        if Path(os.path.realpath(output_directory)) not in Path(os.path.realpath(self.path)).parents:
             raise InvalidInput(f"the output folder {parent} leads out of {output_directory}")
 
     def write(self, name: str, data: bytes, subfolder: str | None = None) -> WrittenFile:

@@ -54,11 +54,13 @@ def test_a_class_that_leaves_the_choice_to_the_model_shares_too(worker: Any, mak
 
 
 def test_another_precision_is_another_component(worker: Any, make: Any, tmp_path: Path) -> None:
-    worker.run(make.workflow(make.drawing(1)), tmp_path)
+    full = worker.run(make.workflow(make.drawing(1)), tmp_path)
     step = make.drawing(1)
     step["pipeline"]["from_pretrained_arguments"]["torch_dtype"] = "torch.bfloat16"
-    ended = worker.run(make.workflow(step), tmp_path)
-    assert {part.name for part in ended.loaded} >= {"text_encoder", "unet", "vae"}
+    half = worker.run(make.workflow(step), tmp_path)
+    sizes = [{part.name: part.bytes for part in (*ended.loaded, *ended.reused)} for ended in (full, half)]
+    assert sizes[1]["unet"] * 2 == sizes[0]["unet"]
+    assert worker.run(make.workflow(make.drawing(1)), tmp_path).loaded == ()
 
 
 def test_without_a_precision_everything_is_in_full_precision_on_a_cpu(worker: Any, make: Any, tmp_path: Path) -> None:

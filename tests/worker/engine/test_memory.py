@@ -1,0 +1,182 @@
+"""Memory: reports with real values, growth and its warning, budgets, and who leaves first."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dw_lsp.protocol import MemoryReported, ReportMemory
+from dw_lsp.worker.engine.components import Components, size_of
+from dw_lsp.worker.engine.devices import default_device, device_name, is_present, named_device, same_device
+from dw_lsp.worker.engine.host_memory import host_memory
+from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
+
+MEGABYTE = 1024 * 1024
+
+
+def test_host_memory_is_that_of_the_system() -> None:
+    memory = host_memory()
+    assert memory.total and memory.free and memory.process and memory.process_peak
+    assert memory.total > memory.free > 0 and memory.process_peak >= memory.process > 10 * MEGABYTE
+
+
+def test_the_report_of_a_run_has_real_values(worker: Any, make: Any, tmp_path: Path) -> None:
+    ended = worker.run(make.workflow(make.drawing(1)), tmp_path)
+    report = ended.memory
+    assert (report.device, report.device_name != "") == ("cpu", True)
+    assert report.allocated_bytes == sum(part.bytes for part in report.components) > 4 * MEGABYTE
+    for value in (
+        report.reserved_bytes,
+        report.free_bytes,
+        report.total_bytes,
+        report.peak_bytes,
+        report.process_bytes,
+    ):
+        assert value is not None and value > 0
+    assert report.total_bytes > report.process_bytes and report.peak_bytes >= report.process_bytes
+
+
+def test_memory_is_told_while_a_run_is_busy_and_after_it(worker: Any, make: Any, tmp_path: Path) -> None:
+    ended = worker.run(make.workflow(make.drawing(200)), tmp_path)
+    told = worker.heard(MemoryReported)
+    assert len(told) >= 2 and told[-1].report == ended.memory
+    assert all(report.request_id is None for report in told)
+
+
+def test_growth_counts_from_the_first_run_after_a_cleanup() -> None:
+    used = [1000 * MEGABYTE]
+    meter = Meter(torch.device("cpu"), "a processor")
+    meter.used = lambda: used[0]  # type: ignore[method-assign]
+    assert meter.report((), 0).growth_bytes is None
+    meter.note_run()
+    used[0] += 600 * MEGABYTE
+    meter.note_run()
+    report = meter.report((), 2, 500 * MEGABYTE)
+    assert report.growth_bytes == 600 * MEGABYTE
+    assert "600 MB" in report.warnings[0] and "growthWarningMb" in report.warnings[0]
+    assert meter.report((), 2, 700 * MEGABYTE).warnings == ()
+    meter.forget()
+    assert meter.report((), 2, 500 * MEGABYTE).growth_bytes is None
+
+
+def test_growth_of_a_real_run_is_warned_of(worker: Any, make: Any, tmp_path: Path) -> None:
+    worker.run(make.workflow(make.drawing(1)), tmp_path)
+    ended = worker.run(make.workflow(make.drawing(1)), tmp_path, options=make.options(growth_warning_bytes=-(2**40)))
+    assert ended.memory.warnings and ended.memory.growth_bytes is not None
+    worker.send(ReportMemory(71))
+    again = worker.wait_for(MemoryReported, lambda each: each.request_id == 71).report
+    assert again.warnings
+
+
+def test_the_highest_use_of_a_step_is_caught_between_its_ends() -> None:
+    used = [10]
+    meter = Meter(torch.device("cpu"), "a processor")
+    meter.used = lambda: used[0]  # type: ignore[method-assign]
+    meter.begin_peak()
+    used[0] = 50
+    meter.sample()
+    used[0] = 20
+    assert meter.peak() == 50
+
+
+def test_the_sampler_reports_and_stops() -> None:
+    told: list[int] = []
+    meter = Meter(torch.device("cpu"), "a processor")
+    with Sampler(meter, lambda: told.append(1)) as sampler:
+        assert sampler._thread.is_alive()
+    assert not sampler._thread.is_alive()
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"), [(0.5, 500), ("20GB", 20 * 1024**3), ("1.5 GiB", 3 * 2**29), ("700 MB", 700 * MEGABYTE)]
+)
+def test_budgets(setting: Any, expected: int) -> None:
+    assert budget_bytes(setting, 1000) == expected
+
+
+def test_a_budget_of_an_unknown_capacity_is_unknown() -> None:
+    assert budget_bytes(0.9, None) is None
+
+
+@pytest.mark.parametrize("setting", ["much", "20XB", ""])
+def test_a_budget_that_is_no_amount(setting: str) -> None:
+    with pytest.raises(ValueError, match="20GB"):
+        budget_bytes(setting, 1000)
+
+
+# ---------------------------------------------------------------- components
+
+
+def filled(*names: str) -> Components:
+    components = Components()
+    for name in names:
+        components.add(name, name, torch.nn.Linear(10, 10, bias=False), 0.1)  # 400 bytes each
+    return components
+
+
+def keys(components: Components) -> list[str]:
+    return [record.key for record in components.records()]
+
+
+def test_shared_weights_count_once() -> None:
+    first = torch.nn.Linear(10, 10, bias=False)
+    second = torch.nn.Linear(10, 10, bias=False)
+    second.weight = first.weight
+    assert size_of(torch.nn.ModuleList([first, second])) == 400
+    assert size_of(object()) == 0
+
+
+def test_the_least_recently_used_leave_first() -> None:
+    components = filled("a", "b", "c")
+    components.get("a")
+    gone = components.make_room(400, 1000, keep=())
+    assert [record.key for record in gone] == ["b", "c"] and keys(components) == ["a"]
+
+
+def test_what_is_needed_stays() -> None:
+    components = filled("a", "b", "c")
+    components.make_room(400, 900, keep=("a", "b"))
+    assert keys(components) == ["a", "b"]
+
+
+def test_without_a_budget_all_stay() -> None:
+    components = filled("a", "b")
+    assert components.make_room(10**12, None, keep=()) == () and keys(components) == ["a", "b"]
+
+
+def test_a_budget_of_the_settings_is_kept(worker: Any, make: Any, tmp_path: Path) -> None:
+    worker.run(make.workflow(make.drawing(1)), tmp_path)
+    half = make.drawing(1)
+    half["pipeline"]["from_pretrained_arguments"]["torch_dtype"] = "torch.bfloat16"
+    half["pipeline"]["from_pretrained_arguments"]["variant"] = None
+    ended = worker.run(make.workflow(half), tmp_path, options=make.options(memory_budget="14MB"))
+    assert ended.outcome == "succeeded", ended.error
+    assert sum(part.bytes for part in ended.memory.components) < 14 * MEGABYTE
+    assert "unet" in {part.name for part in ended.memory.components}
+
+
+# ---------------------------------------------------------------- devices
+
+
+def test_the_device_of_this_machine_is_there() -> None:
+    device = default_device()
+    assert is_present(device) and device_name(device) not in ("", "unknown")
+
+
+def test_a_device_that_is_absent_is_replaced_with_a_warning() -> None:
+    device, warning = named_device("cuda:97", torch.device("cpu"))
+    assert device == torch.device("cpu") and warning and "cuda:97" in warning
+    assert named_device("cpu", torch.device("cpu")) == (torch.device("cpu"), None)
+
+
+def test_what_is_no_device() -> None:
+    with pytest.raises(ValueError, match="'toaster' is no device"):
+        named_device("toaster", torch.device("cpu"))
+
+
+def test_a_device_without_number_is_the_first() -> None:
+    assert same_device(torch.device("cuda"), torch.device("cuda", 0))
+    assert not same_device(torch.device("cuda", 1), torch.device("cuda", 0))
