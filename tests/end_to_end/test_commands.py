@@ -96,15 +96,14 @@ async def test_restart_gives_another_worker_and_shutdown_none(editor: Client, wo
     assert (await editor.run(path.as_uri()))["outcome"] == "succeeded"
 
 
-async def test_results_go_where_the_settings_or_the_command_say(
-    editor: Client, workspace: Path, tmp_path: Path
-) -> None:
+async def test_results_go_where_the_command_says(editor: Client, workspace: Path, tmp_path: Path) -> None:
     path = workspace / "workflows" / "shapes.dw.json"
     finished = await editor.run(path.as_uri(), outputDir=str(tmp_path))
     assert Path(finished["results"][0]["path"]).is_relative_to(tmp_path)
 
 
-TEXT = '{ "id": "é😀\u2028x", "steps": [ { "name": "a", "task": { "command": "x", "inputs": ["previous_result:ä😀"] } } ] }'
+TASK = '"task": { "command": "x", "inputs": ["previous_result:ä😀"] }'
+TEXT = '{ "id": "é😀\u2028x", "steps": [ { "name": "a", ' + TASK + " } ] }"
 
 
 @pytest.mark.parametrize(

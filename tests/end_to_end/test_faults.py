@@ -41,6 +41,15 @@ def opened(editor: Client, workspace: Path, name: str, text: str, version: int =
     return uri
 
 
+async def denoising(editor: Client, run_id: str) -> None:
+    """Wait until a run is in the middle of its work."""
+
+    def fits(entry: Any) -> bool:
+        return entry["runId"] == run_id and entry["phase"] == "denoising" and entry.get("current", 0) > 1
+
+    await editor.heard("dw/runProgress", fits)
+
+
 async def refused(editor: Client, command: str, *arguments: Any) -> str:
     """The message of a command that is refused with "invalid params"."""
     with pytest.raises(RequestError) as caught:
@@ -74,7 +83,7 @@ async def test_a_wrong_step_name_is_marked_in_a_document_that_is_broken_elsewher
 async def test_a_worker_that_is_killed_ends_its_run_and_the_next_succeeds(editor: Client, workspace: Path) -> None:
     uri = opened(editor, workspace, "long.dw.json", workflow(drawing(num_inference_steps=999)))
     accepted = await editor.command("dw.run", {"uri": uri})
-    await editor.heard("dw/runProgress", lambda entry: entry["phase"] == "denoising" and entry.get("current", 0) > 1)
+    await denoising(editor, accepted["runId"])
     os.kill((await editor.command("dw.status"))["pid"], signal.SIGKILL)
     finished = await editor.finished(accepted["runId"])
     assert finished["outcome"] == "crashed"
@@ -92,13 +101,12 @@ async def test_a_run_is_cancelled_and_the_models_stay(editor: Client, workspace:
     uri = opened(editor, workspace, f"cancel-{way}.dw.json", workflow(drawing(num_inference_steps=999)))
     accepted = await editor.command("dw.run", {"uri": uri})
     run_id = accepted["runId"]
-    await editor.heard("dw/runProgress", lambda entry: entry["runId"] == run_id and entry.get("current", 0) > 1)
+    await denoising(editor, run_id)
     if way == "command":
         assert await editor.command("dw.cancel", {"runId": run_id}) == {"runId": run_id, "cancelled": True}
     else:
-        token = [params["token"] for method, params in editor.requests if method == "window/workDoneProgress/create"][
-            -1
-        ]
+        created = [params for method, params in editor.requests if method == "window/workDoneProgress/create"]
+        token = created[-1]["token"]
         editor.notify("window/workDoneProgress/cancel", {"token": token})
     finished = await editor.finished(run_id)
     assert finished["outcome"] == "cancelled" and finished["results"] == []
@@ -200,7 +208,8 @@ async def test_ten_thousand_brackets_are_one_mistake(editor: Client, workspace: 
     uri = opened(editor, workspace, "deep.dw.json", '{"id": "deep", "steps": ' + "[" * 10_000 + "]" * 10_000 + "}")
     diagnostics = await editor.diagnostics(uri, 1)
     assert [entry["code"] for entry in diagnostics].count("syntax") == 1
-    assert "ested too deeply" in await refused(editor, "dw.run", {"uri": uri})
+    assert any("ested too deeply" in entry["message"] for entry in diagnostics)
+    assert "line 1" in await refused(editor, "dw.run", {"uri": uri})
 
 
 ALL_COMMANDS = (

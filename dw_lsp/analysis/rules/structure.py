@@ -66,7 +66,7 @@ def _node(node: Node, shape: Shape, name: str, place: Range) -> Iterator[Finding
     elif isinstance(shape, ListShape) and isinstance(node, Array):
         yield from value_findings(node, shape, name)
         for item in node.items:
-            yield from _node(item, shape.item, name, narrow(item))
+            yield from _node(item, shape.item, f"An item of {name}", narrow(item))
     elif isinstance(shape, MapShape) and isinstance(node, Object):
         for member in node.members:
             yield from _node(member.value, shape.value, f"`{member.key.value}`", member.key.range)
