@@ -85,7 +85,7 @@ def fit_colour_map(vae: Any) -> ColourMap | None:
 
 
 def _means(vae: Any, factor: int, patches: int, latents_each: int) -> tuple[Any, Any]:
-    """Mean latents of colour patches beside a column of ones, (patches², channels + 1); their colours, (patches², 3)."""
+    """Mean latents of colour patches and a column of ones, (patches², channels + 1); the colours, (patches², 3)."""
     colours = numpy.random.default_rng(7).random((patches, patches, 3), dtype=numpy.float32)
     side = latents_each * factor
     pixels = torch.from_numpy(colours.repeat(side, axis=0).repeat(side, axis=1)).permute(2, 0, 1)[None] * 2 - 1
