@@ -1,0 +1,50 @@
+"""Open documents before files, and the folders around them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dw_lsp.server.documents import Documents, UnreadableDocument, path_of
+from dw_lsp.text.document import Document
+
+
+def test_an_open_document_goes_before_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "ä b.json"
+    file.write_text("on disk", encoding="utf-8")
+    documents = Documents()
+    assert documents.load(file.as_uri()).text == "on disk"
+    documents.open(Document(file.as_uri(), "typed"))
+    assert documents.load(file.as_uri()).text == "typed"
+    assert documents.workspace(file.as_uri()).read(file) == "typed"
+    documents.close(file.as_uri())
+    assert documents.load(file.as_uri()).text == "on disk"
+
+    file = tmp_path / "a.json"
+    documents = Documents()
+    documents.open(Document(file.as_uri().replace("a.json", "%61.json"), "typed"))
+    assert documents.load(file.as_uri()).text == "typed"
+
+
+@pytest.mark.parametrize("uri", ["untitled:1", "file:///nowhere/at/all.json"])
+def test_what_cannot_be_read_is_told(uri: str) -> None:
+    with pytest.raises(UnreadableDocument):
+        Documents().load(uri)
+
+
+def test_the_folder_that_holds_the_file_comes_first(tmp_path: Path) -> None:
+    documents = Documents()
+    inner, outer, other = tmp_path / "a" / "b", tmp_path / "a", tmp_path / "c"
+    documents.folders = (other, outer, inner)
+    uri = (inner / "deep" / "x.json").as_uri()
+    assert documents.roots(uri) == (inner, outer, inner / "deep", other)
+    assert documents.roots("untitled:1") == (other, outer, inner)
+
+
+def test_a_uri_of_another_scheme_names_no_file() -> None:
+    assert path_of("untitled:1") is None
+
+
+def test_a_change_of_a_document_that_is_not_open_is_passed_over() -> None:
+    assert Documents().change("file:///x", [], "utf-16", 2) is None
