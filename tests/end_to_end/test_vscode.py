@@ -21,7 +21,7 @@ SUITE_SECONDS = 240
 #: The mistake stands behind characters that take one, two and four bytes, and one or two UTF-16 units.
 MISTAKE = """\
 {
-  "variables": { "prompt": "a red circle on a blue background" },
+  "id": "mistake", "variables": { "prompt": "a red circle on a blue background" },
   "steps": [
     { "name": "dráw 🎨", "pipeline": {
       "configuration": { "component_type": "StableDiffusionPipeline" },
