@@ -21,7 +21,7 @@ $(VENV)/worker: pyproject.toml $(VENV)/torch
 	@touch $@
 
 $(VENV)/dev: pyproject.toml $(VENV)/torch
-	$(PIP) -e ".[worker,dev]"
+	$(PIP) -e ".[worker,dev,editors]"
 	@touch $@
 
 demo: $(VENV)/worker
