@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 MODEL_INDEX = "model_index.json"
+PART_CONFIGURATIONS = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".gguf", ".ckpt", ".pt", ".pth", ".msgpack")
 #: Bytes of one element of each type that a safetensors header names.
 ELEMENT_BYTES = {
@@ -141,7 +142,9 @@ def find_model(
 def _single_part(path: Path, variant: str | None) -> ModelPart | None:
     config = _read_json(path / "config.json")
     if config is None:
-        return None
+        # Tokenizers and processors have a file of their own instead; which class reads it, the workflow says.
+        holds_part = any((path / name).is_file() for name in PART_CONFIGURATIONS)
+        return read_part("", "transformers", "AutoProcessor", path, variant) if holds_part else None
     architectures = config.get("architectures")
     if isinstance(config.get("_class_name"), str):
         return read_part("", "diffusers", config["_class_name"], path, variant)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dw_lsp.catalog.models import LocalModel, ModelPart, find_model, looks_local
+from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, looks_local
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -167,7 +167,7 @@ def _explicit_part(
         model = _find(step, source, keywords, folder, ("pipeline", name, "from_pretrained_arguments", "model_name"))
     part = model.parts[0] if model is not None and len(model.parts) == 1 else None
     if part is None:
-        return _unseen(class_name, source or "", keywords, folder, name)
+        return _unseen(class_name, source or _text(loading.get("from_single_file")) or "", keywords, folder, name)
     size = dtype_bytes(keywords.get("torch_dtype"))
     simple = class_name.rpartition(".")[2]
     return RequiredComponent(
@@ -191,6 +191,8 @@ def _unseen(
     on_disk = bool(source) and file.is_file()
     simple = class_name.rpartition(".")[2]
     identity = f"{source}@{_text(keywords.get('revision')) or 'main'}/{_text(keywords.get('subfolder')) or ''}"
+    if on_disk:
+        identity += file_identity(file)
     size = file.stat().st_size if on_disk else None
     return RequiredComponent(
         name or simple,

@@ -13,6 +13,7 @@ from typing import Any
 import diffusers
 import torch
 
+from dw_lsp.catalog.models import looks_local
 from dw_lsp.planning.requirements import RequiredComponent
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
@@ -33,11 +34,13 @@ class Loader:
     def __init__(self, types: TrustedTypes, allowed: AllowedPaths, options: RunOptions, device: torch.device):
         self._types, self._allowed, self._options, self._device = types, allowed, options, device
 
-    def component(self, part: RequiredComponent, keywords: Mapping[str, Value], chosen: str | None = None) -> Any:
+    def component(
+        self, part: RequiredComponent, keywords: Mapping[str, Value], base: Path | None, chosen: str | None = None
+    ) -> Any:
         """Load a component from its folder or file.
 
-        Arguments: `keywords` are those of `from_pretrained`, as the workflow has them; `chosen` is the class that the
-        workflow names, for a component that it defines itself.
+        Arguments: `keywords` are those of `from_pretrained`, as the workflow has them; `base` is where relative paths
+        start; `chosen` is the class that the workflow names, for a component that it defines itself.
         Raises `InvalidInput` when the files are missing, unsafe, or of a class that may not be used.
         """
         kind = self._types.component(chosen) if chosen else self.class_of(part.library, part.class_name)
@@ -46,7 +49,7 @@ class Loader:
             raise InvalidInput(f"the files of {part.name} are not on this machine")
         real = self._allowed.resolve(str(folder), None, f"the model's {part.name}")
         if real.is_file():
-            return self._from_file(kind, real, part.name, keywords)
+            return self._from_file(kind, real, part.name, keywords, base)
         if not real.is_dir():
             raise InvalidInput(f"the model has no folder {folder.name!r} for its {part.name} (looked for at {folder})")
         if not issubclass(kind, torch.nn.Module):
@@ -108,7 +111,7 @@ class Loader:
                 hint="Convert them to safetensors, or set dw.security.allowPickle if you trust them.",
             )
 
-    def _from_file(self, kind: Any, file: Path, name: str, keywords: Mapping[str, Value]) -> Any:
+    def _from_file(self, kind: Any, file: Path, name: str, keywords: Mapping[str, Value], base: Path | None) -> Any:
         check_single_file(file, self._options.allow_pickle)
         if not hasattr(kind, "from_single_file"):
             raise InvalidInput(f"{kind.__name__} cannot be loaded from a single file")
@@ -116,9 +119,24 @@ class Loader:
         dtype = self.dtype_of(name, keywords)
         if dtype is not None:
             given["torch_dtype"] = dtype
-        if isinstance(keywords.get("config"), str):
-            given["config"] = keywords["config"]
+        if isinstance(keywords.get("subfolder"), str):
+            given["subfolder"] = keywords["subfolder"]
+        given.update(config_of_file(keywords, base, self._allowed))
         return kind.from_single_file(str(file), **given).eval()
+
+
+def config_of_file(keywords: Mapping[str, Value], folder: Path | None, allowed: AllowedPaths) -> dict[str, str]:
+    """The keywords that say where the configuration for a single file is: a repository, or a folder that may be read.
+
+    Arguments: `folder` is where relative paths start.
+    """
+    found: dict[str, str] = {}
+    for key in ("config", "original_config"):
+        value = keywords.get(key)
+        if isinstance(value, str):
+            local = looks_local(value) or (folder is not None and (folder / value).exists())
+            found[key] = str(allowed.resolve(value, folder, f"`{key}`")) if local else value
+    return found
 
 
 def check_single_file(file: Path, allow_pickle: bool) -> None:

@@ -70,11 +70,13 @@ def _from_parts(
     def listener(name: str, count: int, total: int) -> None:
         reporter.phase("loading", f"{chosen.__name__}: {name}", count, total, "component")
 
-    loaded = gather_components(required, wanted, context.resources.components, context.loader, context.budget, listener)
+    loaded = gather_components(
+        required, wanted, context.resources.components, context.loader, context.budget, listener, prepared.folder
+    )
     live, keys = dict(loaded.live), dict(loaded.keys)
     for name in prepared.reused:
         keys[name], live[name] = shared[name]
-    pipeline = assemble(chosen, required, live, context.loader, prepared.step)
+    pipeline = assemble(chosen, required, live, context.loader, context.types, prepared.step)
     return pipeline, Loaded(live, keys, loaded.loaded, loaded.reused, loaded.seconds)
 
 

@@ -19,7 +19,7 @@ from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.components import Components, Resident, settle_garbage
 from dw_lsp.worker.engine.loading import Loader
-from dw_lsp.worker.engine.schedulers import fresh_schedulers
+from dw_lsp.worker.engine.schedulers import defined_schedulers, fresh_schedulers
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
@@ -54,11 +54,13 @@ def gather_components(
     loader: Loader,
     budget: int | None,
     listener: LoadingListener,
+    base: Path | None,
 ) -> Loaded:
     """The components of a pipeline: those in memory as they are, the missing ones loaded, one after another.
 
     Arguments: `wanted` are the names that the pipeline class takes, `None` if it takes all; `budget` is what kept
-    components may fill, in bytes; `listener` may raise to stop between two components: what was loaded stays.
+    components may fill, in bytes; `listener` may raise to stop between two components: what was loaded stays;
+    `base` is where relative paths start.
     """
     started = time.monotonic()
     parts = [part for part in required.parts if wanted is None or part.name in wanted]
@@ -72,7 +74,7 @@ def gather_components(
     loaded: list[Component] = []
     for count, part in enumerate(missing):
         listener(part.name, count, len(missing))
-        fresh = _load(part, required, components, loader)
+        fresh = _load(part, required, components, loader, base)
         found[part.key] = fresh
         loaded.append(fresh.record)
     if missing:
@@ -88,16 +90,18 @@ def gather_components(
     )
 
 
-def _load(part: RequiredComponent, required: RequiredPipeline, components: Components, loader: Loader) -> Resident:
+def _load(
+    part: RequiredComponent, required: RequiredPipeline, components: Components, loader: Loader, base: Path | None
+) -> Resident:
     started = time.monotonic()
     definition = required.explicit.get(part.name)
     if definition is None:
-        live = loader.component(part, required.loading)
+        live = loader.component(part, required.loading, base)
     else:
         keywords, configuration = definition.get("from_pretrained_arguments"), definition.get("configuration")
         chosen = configuration.get("component_type") if isinstance(configuration, dict) else None
         live = loader.component(
-            part, keywords if isinstance(keywords, dict) else {}, chosen if isinstance(chosen, str) else None
+            part, keywords if isinstance(keywords, dict) else {}, base, chosen if isinstance(chosen, str) else None
         )
     if isinstance(live, torch.nn.Module):
         live.requires_grad_(False)
@@ -126,7 +130,12 @@ def component_names(chosen: Any) -> frozenset[str] | None:
 
 
 def assemble(
-    chosen: Any, required: RequiredPipeline, live: Mapping[str, Any], loader: Loader, step: ResolvedStep
+    chosen: Any,
+    required: RequiredPipeline,
+    live: Mapping[str, Any],
+    loader: Loader,
+    types: TrustedTypes,
+    step: ResolvedStep,
 ) -> Any:
     """A new pipeline object around live components, with new schedulers.
 
@@ -135,8 +144,7 @@ def assemble(
     path = required.model.path if required.model is not None else None
     index = read_index(path) if path is not None else {}
     given = dict(live)
-    if path is not None:
-        given.update(fresh_schedulers(index, path, loader))
+    given.update(defined_schedulers(step, types) if path is None else fresh_schedulers(index, path, loader))
     if is_automatic(chosen):
         absent = {name: None for name, value in required.loading.items() if value is None}
         made = chosen.from_pretrained(str(path), **given, **absent)

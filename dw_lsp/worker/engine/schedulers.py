@@ -31,6 +31,18 @@ def fresh_schedulers(index: Mapping[str, Any], folder: Path, loader: Loader) -> 
     return found
 
 
+def defined_schedulers(step: ResolvedStep, types: TrustedTypes) -> dict[str, Any]:
+    """Schedulers that a step defines all by itself, for a pipeline that no model gives one."""
+    found: dict[str, Any] = {}
+    for name in SCHEDULER_NAMES & step.body.keys():
+        definition = step.body[name]
+        settings = definition.get("configuration") if isinstance(definition, dict) else None
+        wanted = settings.get("scheduler_type") if isinstance(settings, dict) else None
+        if isinstance(wanted, str):
+            found[name] = _placed(types, wanted, step, name)()
+    return found
+
+
 def change_schedulers(pipeline: Any, step: ResolvedStep, body: Mapping[str, Value], types: TrustedTypes) -> None:
     """Give a pipeline the schedulers that its step asks for.
 

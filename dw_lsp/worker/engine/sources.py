@@ -22,6 +22,7 @@ from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Range, Value
 from dw_lsp.worker.engine.components import Resident, settle_garbage
 from dw_lsp.worker.engine.failures import describe
+from dw_lsp.worker.engine.loading import config_of_file
 from dw_lsp.worker.engine.pipelines import Loaded, is_automatic, pipeline_class
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
@@ -134,7 +135,7 @@ def from_single_file(
         return _renewed(prepared.chosen, live), Loaded(live, known, (), records, 0.0)
     reporter.phase("loading", f"{prepared.chosen.__name__}: {file.name}")
     try:
-        made = prepared.chosen.from_single_file(str(file), **_keywords(required.loading, context))
+        made = prepared.chosen.from_single_file(str(file), **_keywords(required.loading, prepared, context))
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{file.name} cannot be loaded: {describe(error)}", place, step.name) from error
     seconds = time.monotonic() - started
@@ -150,13 +151,14 @@ def from_single_file(
     return made, Loaded({name: each.live for name, each in added.items()}, keys, loaded, (), seconds)
 
 
-def _keywords(loading: Mapping[str, Value], context: RunContext) -> dict[str, Any]:
+def _keywords(loading: Mapping[str, Value], prepared: PreparedPipeline, context: RunContext) -> dict[str, Any]:
     keywords: dict[str, Any] = dict(loading)
     dtype = loading.get("torch_dtype")
     if isinstance(dtype, str):
         keywords["torch_dtype"] = context.types.dtype(dtype)
     elif context.resources.device.type == "cpu":
         keywords.setdefault("torch_dtype", torch.float32)
+    keywords.update(config_of_file(loading, prepared.folder, context.allowed))
     return keywords
 
 

@@ -164,7 +164,11 @@ def _check_component(step: ResolvedStep, name: str, value: Mapping[str, Value], 
     _only(step, configuration, COMPONENT_CONFIGURATION, (*path, "configuration"))
     if not isinstance(configuration.get("component_type"), str):
         raise refuse(step, (*path, "configuration"), f"the component `{name}` needs `component_type`, its class")
-    _check_loading(step, value.get("from_pretrained_arguments"), (*path, "from_pretrained_arguments"), options)
+    source = (*path, "from_pretrained_arguments")
+    _check_loading(step, value.get("from_pretrained_arguments"), source, options)
+    loading = _object(step, value.get("from_pretrained_arguments"), source)
+    if not isinstance(loading.get("model_name"), str) and not isinstance(loading.get("from_single_file"), str):
+        raise refuse(step, source, f"the component `{name}` needs a `model_name` or `from_single_file` to be loaded from")
 
 
 def _check_loading(step: ResolvedStep, value: Value, path: tuple[PathPart, ...], options: RunOptions) -> None:

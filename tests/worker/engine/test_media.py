@@ -125,7 +125,11 @@ def test_a_turned_photograph_is_set_upright() -> None:
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"no picture", "no picture that can be read"), (picture()[:55], "damaged"), (picture("TIFF"), "no picture")],
+    [
+        (b"no picture", "no picture that can be read"),
+        (picture("BMP")[:-20], "damaged"),
+        (picture("TIFF"), "no picture"),
+    ],
 )
 def test_what_is_no_picture(data: bytes, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
