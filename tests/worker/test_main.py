@@ -78,6 +78,16 @@ def test_hello_comes_before_anything_slow(start_worker: Any) -> None:
     assert ready.seconds > 0 and ready.device and ready.device_name
 
 
+def test_nothing_of_the_editors_side_is_needed(start_worker: Any, make: Any, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    site.mkdir()
+    for name in ("pygls", "lsprotocol", "rich"):
+        (site / f"{name}.py").write_text(f"raise RuntimeError('{name} was imported')\n")
+    worker = start_worker(PYTHONPATH=str(site))
+    worker.wait_for(Ready)
+    assert worker.run(make.workflow(make.drawing(1)), tmp_path).outcome == "succeeded"
+
+
 def test_what_a_library_prints_is_log_and_never_protocol(
     start_worker: Any, library: Any, make: Any, tmp_path: Path
 ) -> None:
@@ -236,10 +246,8 @@ def test_a_frame_that_is_no_message_costs_nothing_but_a_line_of_log(worker: Any)
 
 
 def test_one_component_can_be_dropped_and_only_it_is_loaded_again(worker: Any, make: Any, tmp_path: Path) -> None:
-    worker.run(make.workflow(make.drawing(1)), tmp_path)
-    worker.send(ReportMemory(31))
-    report = worker.wait_for(MemoryReported, lambda each: each.request_id == 31).report
-    key = next(each.key for each in report.components if each.name == "vae")
+    used = worker.run(make.workflow(make.drawing(1)), tmp_path)
+    key = next(part.key for part in (*used.loaded, *used.reused) if part.name == "vae")
     worker.send(Evict(32, key))
     after = worker.wait_for(MemoryReported, lambda each: each.request_id == 32).report
     assert key not in {each.key for each in after.components}

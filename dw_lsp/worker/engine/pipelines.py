@@ -66,11 +66,9 @@ def gather_components(
     parts = [part for part in required.parts if wanted is None or part.name in wanted]
     found: dict[str, Resident | None] = {part.key: components.get(part.key) for part in parts}
     missing = [part for part in parts if found[part.key] is None]
-    if missing:
-        keep = {part.key for part in parts}
-        gone = components.make_room(sum(part.bytes or 0 for part in missing), budget, keep)
-        for record in gone:
-            logger.info("%s left memory to make room", record.key)
+    keep = {part.key for part in parts}
+    for record in components.make_room(sum(part.bytes or 0 for part in missing), budget, keep):
+        logger.info("%s left memory to make room", record.key)
     loaded: list[Component] = []
     for count, part in enumerate(missing):
         listener(part.name, count, len(missing))

@@ -168,7 +168,7 @@ def _check_component(step: ResolvedStep, name: str, value: Mapping[str, Value], 
     _check_loading(step, value.get("from_pretrained_arguments"), source, options)
     loading = _object(step, value.get("from_pretrained_arguments"), source)
     if not isinstance(loading.get("model_name"), str) and not isinstance(loading.get("from_single_file"), str):
-        raise refuse(step, source, f"the component `{name}` needs a `model_name` or `from_single_file` to be loaded from")
+        raise refuse(step, source, f"the component `{name}` needs a `model_name` or `from_single_file`")
 
 
 def _check_loading(step: ResolvedStep, value: Value, path: tuple[PathPart, ...], options: RunOptions) -> None:
