@@ -9,6 +9,7 @@ import type { Notifications, RunFinished, WorkerState } from './protocol.js';
 import { RunCommands } from './runs/commands.js';
 import { showResult } from './runs/results.js';
 import { StatusBar } from './runs/statusBar.js';
+import { WorkerEndings } from './runs/workerEndings.js';
 import { selectInterpreter, ServerLifecycle } from './server/lifecycle.js';
 import { mayBeWorkflow } from './workflowDocuments.js';
 
@@ -60,6 +61,7 @@ function markEditor(editor: vscode.TextEditor | undefined): void {
 
 /** Connects a new client's notifications; they end with the client. */
 function listen(client: LanguageClient, statusBar: StatusBar, log: Log): void {
+  const endings = new WorkerEndings();
   const on = <M extends keyof Notifications>(method: M, handler: (parameters: Notifications[M]) => void): void => {
     client.onNotification(method, handler);
   };
@@ -72,26 +74,27 @@ function listen(client: LanguageClient, statusBar: StatusBar, log: Log): void {
   on('dw/runFinished', (finished: RunFinished) => {
     statusBar.runFinished(finished);
     if (finished.memory) statusBar.showMemory(finished.memory);
-    void showResult(finished, log, selectInterpreter);
+    endings.runFinished(finished);
+    void showResult(finished, log);
   });
   on('dw/memory', (report) => {
     statusBar.showMemory(report);
   });
   on('dw/workerState', (state) => {
     statusBar.workerState(state);
-    tellWorkerState(state, log);
+    tellWorkerState(state, endings, log);
   });
   on('dw/log', (line) => {
     log.worker(line);
   });
 }
 
-function tellWorkerState(state: WorkerState, log: Log): void {
+function tellWorkerState(state: WorkerState, endings: WorkerEndings, log: Log): void {
   log.main.info(`Worker: ${state.state}${state.python === undefined ? '' : `, ${state.python}`}.`);
-  // The crash of a run is told with the run.
-  if (state.state !== 'crashed' || state.runId !== undefined) return;
-  log.showError(`The worker has ended: ${state.exit?.reason ?? 'for an unknown reason'}`, {
-    'Select Interpreter': selectInterpreter,
+  const sentence = endings.toTell(state);
+  if (sentence === undefined) return;
+  log.showError(sentence, {
+    'Select Interpreter': () => selectInterpreter('worker'),
     'Restart Worker': () => vscode.commands.executeCommand('dwLsp.restartWorker'),
   });
 }

@@ -5,14 +5,11 @@ import * as vscode from 'vscode';
 
 import type { Buttons, Log } from '../log.js';
 import type { Range, RunFinished } from '../protocol.js';
+import { selectInterpreter } from '../server/lifecycle.js';
 import { duration, failureOf, pictureOf, size } from './wording.js';
 
-/** Shows how a run ended; `selectInterpreter` is offered where the worker's Python is at fault. */
-export async function showResult(
-  finished: RunFinished,
-  log: Log,
-  selectInterpreter: () => Promise<void>,
-): Promise<void> {
+/** Shows how a run ended. */
+export async function showResult(finished: RunFinished, log: Log): Promise<void> {
   logRun(finished, log);
   const failure = failureOf(finished);
   if (failure !== undefined) {
@@ -20,7 +17,7 @@ export async function showResult(
     const { range } = failure;
     const buttons: Buttons = {
       ...(range !== undefined && { 'Go to Step': () => goTo(finished.uri, range) }),
-      ...(failure.interpreterAtFault && { 'Select Interpreter': selectInterpreter }),
+      ...(failure.interpreterAtFault && { 'Select Interpreter': () => selectInterpreter('worker') }),
     };
     log.showError(failure.message, buttons);
     return;

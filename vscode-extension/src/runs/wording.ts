@@ -89,8 +89,8 @@ export interface Failure {
   readonly interpreterAtFault: boolean;
 }
 
-/** Errors that speak of missing packages. */
-const IMPORT_ERRORS = new Set(['ModuleNotFoundError', 'ImportError', 'StartFailed']);
+/** Errors of a Python that lacks packages, or in which no worker starts. */
+const INTERPRETER_ERRORS = new Set(['ModuleNotFoundError', 'ImportError', 'NoWorker']);
 
 /** `undefined` for runs that succeeded or that the user has cancelled: they need no message. */
 export function failureOf(finished: RunFinished): Failure | undefined {
@@ -106,7 +106,7 @@ export function failureOf(finished: RunFinished): Failure | undefined {
     message: `${ended}${where}: ${error.message}${hint}`,
     range: error.range,
     traceback: error.traceback,
-    interpreterAtFault: IMPORT_ERRORS.has(error.type),
+    interpreterAtFault: INTERPRETER_ERRORS.has(error.type),
   };
 }
 

@@ -131,7 +131,7 @@ export class ServerLifecycle implements vscode.Disposable {
 
   private remedies(): Buttons {
     return {
-      'Select Interpreter': () => selectInterpreter(),
+      'Select Interpreter': () => selectInterpreter('server'),
       'Restart Language Server': () => this.restart(),
     };
   }
@@ -253,9 +253,16 @@ export class ServerLifecycle implements vscode.Disposable {
   }
 }
 
-/** Lets the user choose: with the Python extension's picker where there is one, else in the settings. */
-export async function selectInterpreter(): Promise<void> {
+/**
+ * Lets the user choose another Python: with the Python extension's picker where that decides, else in the settings,
+ * which come before it.
+ */
+export async function selectInterpreter(whose: 'server' | 'worker'): Promise<void> {
+  const set = ['server.python', 'worker.python'].some((name) => pathSetting(name) !== undefined);
   const commands = await vscode.commands.getCommands(true);
-  if (commands.includes('python.setInterpreter')) await vscode.commands.executeCommand('python.setInterpreter');
-  else await vscode.commands.executeCommand('workbench.action.openSettings', 'dw.server.python');
+  if (!set && commands.includes('python.setInterpreter')) {
+    await vscode.commands.executeCommand('python.setInterpreter');
+  } else {
+    await vscode.commands.executeCommand('workbench.action.openSettings', `dw.${whose}.python`);
+  }
 }

@@ -128,7 +128,7 @@ test('a failure names the step, the cause and what to do', () => {
 });
 
 test('a missing package is the interpreter that was chosen', () => {
-  const error = { message: "No module named 'torch'", type: 'ModuleNotFoundError' };
+  const error = { message: 'It has no torch.', type: 'NoWorker' };
   assert.equal(failureOf({ ...FINISHED, outcome: 'failed', error })?.interpreterAtFault, true);
 });
 
