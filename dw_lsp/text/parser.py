@@ -1,37 +1,39 @@
 """Tokens to a tree, as far as it can be understood, and a problem for each mistake. Never raises, never gives up early.
 
-Most documents are read without a thought for their layout. Only when the brackets do not balance is the text read again
-with the indentation as a witness of what the author meant (see `Layout`).
+A sound document is read once. For one that is not, other readings of its quotes are tried, and the one with the fewest
+mistakes is taken for what the author meant.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 
-from dw_lsp.text.layout import Layout
-from dw_lsp.text.lexer import Token, lex
-from dw_lsp.text.syntax_tree import Array, Boolean, Member, Missing, Node, Null, Number, Object, Range, String, Unknown
+from dw_lsp.text.brackets import CLOSER, Balanced, balance, balanced
+from dw_lsp.text.lexer import Lexed, Reading, Token, lex
+from dw_lsp.text.problems import SyntaxProblem
+from dw_lsp.text.scalars import LONGEST_SHOWN, read_number, read_string, read_word
+from dw_lsp.text.syntax_tree import Array, Member, Missing, Node, Object, Range, String, Unknown
 
-DEEPEST = 200
-_CLOSER = {"{": "}", "[": "]"}
-_LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
-_CONTROL = re.compile(r"[\x00-\x1f]")
-_ESCAPE = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])|\\u?[^"\\]?')
+__all__ = ["Parsed", "SyntaxProblem", "parse"]
 
-
-@dataclass(frozen=True)
-class SyntaxProblem:
-    """One mistake: where, and what to do about it."""
-
-    range: Range
-    message: str
+#: Levels of containers; each takes three frames of Python's stack, which others need too.
+DEEPEST = 100
+#: Nobody reads more; the others are told when these are mended.
+MOST_PROBLEMS = 500
+#: Characters up to which other readings are tried: they take several times as long.
+LARGEST_TO_GUESS = 200_000
+#: What may begin a member: keys, and what was meant to be one.
+_KEYS = ("string", "word", "half", "unclosed", "number")
+#: Written for a colon by those who come from other languages.
+_EQUALS = ("=", "=>")
+#: Where these stand, no value does.
+_ENDS = ("}", "]", ",", "end")
+_OTHER_READINGS: tuple[Reading, ...] = ("quotes", "brackets")
 
 
 @dataclass(frozen=True)
 class Parsed:
-    """The tree (`None` for an empty document) and the mistakes, in the order of the text."""
+    """The tree (`None` for an empty document) and the first mistakes, in the order of the text."""
 
     root: Node | None
     problems: tuple[SyntaxProblem, ...] = ()
@@ -40,261 +42,231 @@ class Parsed:
 def parse(text: str) -> Parsed:
     """Read a JSON document with comments and trailing commas."""
     lexed = lex(text)
-    parser = _Parser(text, lexed.tokens, None)
-    parsed = parser.document()
-    if parser.unbalanced:
-        parser = _Parser(text, lexed.tokens, Layout(text, lexed.tokens))
-        parsed = parser.document()
-    problems = list(parsed.problems)
-    for start in lexed.open_comments:
-        problems.append(SyntaxProblem(Range(start, start + 2), "This comment is never closed; end it with */."))
-    return Parsed(parsed.root, tuple(sorted(problems, key=lambda problem: problem.range.start)))
+    best = _parse(text, lexed)
+    worth_it = len(best.problems) > 1 and len(text) <= LARGEST_TO_GUESS
+    if worth_it and any(token.kind == "unclosed" for token in lexed.tokens):
+        for reading in _OTHER_READINGS:
+            other = _parse(text, lex(text, reading))
+            if len(other.problems) < len(best.problems):
+                best = other
+    return best
+
+
+def _parse(text: str, lexed: Lexed) -> Parsed:
+    tokens = lexed.tokens
+    parser = _Parser(text, Balanced(tokens) if balanced(tokens) else balance(text, tokens))
+    root = parser.document()
+    problems = [
+        *parser.problems,
+        *(
+            SyntaxProblem(Range(start, start + 2), "This comment is never closed; end it with */.")
+            for start in lexed.open_comments
+        ),
+    ]
+    problems.sort(key=lambda problem: problem.range.start)
+    return Parsed(root, tuple(problems[:MOST_PROBLEMS]))
 
 
 class _Parser:
-    def __init__(self, text: str, tokens: list[Token], layout: Layout | None):
-        self._text, self._tokens, self._layout = text, tokens, layout
+    """Reads tokens whose brackets balance.
+
+    Several complaints about one place are one mistake: until a token has been passed, only the first is told.
+    """
+
+    def __init__(self, text: str, source: Balanced):
+        self._text, self._source, self._tokens = text, source, source.tokens
         self._at = 0
         self._depth = 0
-        self._open: list[int] = []
-        self._problems: list[SyntaxProblem] = []
+        self._told = -1
         self._too_deep = False
-        self.unbalanced = False
+        self.problems: list[SyntaxProblem] = list(source.problems)
 
     # ------------------------------------------------------------ the document
 
-    def document(self) -> Parsed:
+    def document(self) -> Node | None:
         """The whole text."""
         if self._kind() == "end":
-            self._problem(0, 0, "The document is empty; a workflow is an object: { ... }.")
-            return Parsed(None, tuple(self._problems))
-        root = self._value("a value")
-        if self._kind() != "end":
+            if not self.problems:
+                self._problem(0, 0, "The document is empty; a workflow is an object: { ... }.")
+            return None
+        root = self._value("A value")
+        if self._kind() == "end":
+            self._tell_what_is_open()
+        else:
             token = self._tokens[self._at]
-            self.unbalanced = self.unbalanced or token.kind in "{}[],"
-            self._problem(
-                token.start, token.end, "The document ends before this; remove what follows, or a bracket above."
-            )
-        return Parsed(root, tuple(self._problems))
+            what = "The document ends before this; remove what follows, or a bracket above."
+            self._problem(token.start, token.end, what)
+        return root
+
+    def _tell_what_is_open(self) -> None:
+        """Tell that the text ended too early, unless a mistake at its very end says so already."""
+        problem = self._source.open_at_end
+        if problem is not None and self._told < self._source.closed_from and not self._too_deep:
+            self.problems.append(problem)
 
     # ------------------------------------------------------------ values
 
     def _value(self, wanted: str) -> Node:
         token = self._tokens[self._at]
-        if token.kind in _CLOSER:
-            return self._container(token)
-        if token.kind == "string":
+        kind = token.kind
+        if kind in CLOSER:
+            if self._depth == DEEPEST:
+                return self._skip(token)
+            self._depth += 1
             self._at += 1
-            return self._string(token)
-        if token.kind == "number":
-            self._at += 1
-            return self._number(token)
-        if token.kind == "word":
-            self._at += 1
-            return self._word(token)
+            node: Node = self._object(token) if kind == "{" else self._array(token)
+            self._depth -= 1
+            return node
+        self._at += 1
+        if kind == "string" or kind == "unclosed":
+            return read_string(self._text, token, self._inside)
+        if kind == "number":
+            return read_number(self._text, token, self._inside)
+        if kind == "word":
+            return read_word(self._text, token, self._inside)
+        if kind == "half":
+            return self._half(token)
+        self._at -= 1
         place = self._end_of_last()
-        self._problem(place, place, f"{wanted.capitalize()} is missing here.")
+        self._problem(place, place, f"{wanted} is missing here.")
         return Missing(Range(place, place))
 
-    def _container(self, token: Token) -> Node:
-        if self._depth >= DEEPEST:
-            return self._skip(token)
-        self._depth += 1
-        self._open.append(self._at)
-        self._at += 1
-        node: Node = self._object(token) if token.kind == "{" else self._array(token)
-        self._open.pop()
-        self._depth -= 1
-        return node
-
-    def _skip(self, token: Token) -> Node:
-        """Pass over a container that lies too deep, brackets counted."""
+    def _skip(self, opener: Token) -> Node:
+        """Pass over a container that lies too deep."""
+        what = f"Nested too deeply: more than {DEEPEST} levels. This part is not read."
+        if not self._too_deep:
+            self._problem(opener.start, opener.end, what)
         self._too_deep = True
-        self._problem(token.start, token.end, f"Nested too deeply: more than {DEEPEST} levels. This part is not read.")
         balance = 0
-        while self._kind() != "end":
+        while True:
             kind = self._kind()
-            balance += (kind in _CLOSER) - (kind in ("}", "]"))
+            balance += (kind in CLOSER) - (kind in ("}", "]"))
             self._at += 1
             if balance == 0:
-                break
-        return Unknown(Range(token.start, self._tokens[self._at - 1].end), "")
+                return Unknown(Range(opener.start, self._end_of_last()), "")
 
     def _object(self, opener: Token) -> Object:
         members: list[Member] = []
         while True:
-            closed = self._close(opener)
-            if closed is not None:
-                return Object(Range(opener.start, self._end_of_last()), tuple(members), closed)
             token = self._tokens[self._at]
-            if token.kind in ("string", "word", "number"):
+            kind = token.kind
+            if kind == "}":
+                self._at += 1
+                return Object(Range(opener.start, token.end), tuple(members), token.end > token.start)
+            if kind in _KEYS:
                 members.append(self._member(token))
-                self._separate(opener)
+                self._separate()
             else:
-                self._stray(token, "A key in quotes is expected here.")
+                self._problem(token.start, token.end, "A key in quotes is expected here.")
+                if kind in CLOSER:
+                    self._told = self._at + 1
+                    self._value("A value")
+                    self._separate()
+                else:
+                    self._pass()
 
     def _array(self, opener: Token) -> Array:
         items: list[Node] = []
         while True:
-            closed = self._close(opener)
-            if closed is not None:
-                return Array(Range(opener.start, self._end_of_last()), tuple(items), closed)
             token = self._tokens[self._at]
-            if token.kind in (",", ":", "}"):
-                self._stray(token, "A value is expected here.")
+            kind = token.kind
+            if kind == "]":
+                self._at += 1
+                return Array(Range(opener.start, token.end), tuple(items), token.end > token.start)
+            if kind == ",":
+                self._problem(token.start, token.end, "A value is expected here.")
+                self._pass()
+            elif kind == ":":
+                self._problem(token.start, token.end, "A list has values without keys; keys stand in an object: { }.")
+                self._pass()
             else:
-                items.append(self._value("a value"))
-                self._separate(opener)
+                self._pass_what_hides_a_value()
+                items.append(self._value("A value"))
+                self._separate()
 
-    def _close(self, opener: Token) -> bool | None:
-        """Whether the container ends here: `True` by its bracket, `False` without it, `None` if it goes on."""
-        token = self._tokens[self._at]
-        closer = _CLOSER[opener.kind]
-        if self._layout is not None and self._layout.ends_before(self._open, self._at):
-            self._unclosed(opener)
-            return False
-        if token.kind == closer:
-            if self._layout is not None and self._layout.is_stray(self._open[-1], self._at):
-                self._stray(token, f"This {token.kind} closes nothing; remove it.")
-                return self._close(opener)
-            self._at += 1
-            return True
-        other = "]" if closer == "}" else "}"
-        if token.kind == "end" or (token.kind == other and self._closes_outer(other)):
-            self._unclosed(opener)
-            return False
-        return None
-
-    def _closes_outer(self, closer: str) -> bool:
-        return any(_CLOSER[self._tokens[index].kind] == closer for index in self._open[:-1])
-
-    def _unclosed(self, opener: Token) -> None:
-        if self._too_deep and self._kind() == "end":
-            return
-        self.unbalanced = True
-        what = "object" if opener.kind == "{" else "list"
-        self._problem(opener.start, opener.end, f"This {what} is not closed; a {_CLOSER[opener.kind]} is missing.")
-
-    def _separate(self, opener: Token) -> None:
+    def _separate(self) -> None:
         """Pass the comma behind a member or an item; where it is missing, say so and go on."""
         kind = self._kind()
         if kind == ",":
             self._at += 1
-        elif kind not in ("}", "]", "end", ":") and not self._ends_here():
+        elif kind not in ("}", "]", "end", ":"):
             place = self._end_of_last()
-            self._problem(max(place - 1, opener.start), place, "A comma is missing behind this.")
+            if place not in self._source.mended:
+                self._problem(max(place - 1, 0), place, "A comma is missing behind this.")
 
-    def _ends_here(self) -> bool:
-        return self._layout is not None and self._layout.ends_before(self._open, self._at)
+    # ------------------------------------------------------------ members
 
     def _member(self, token: Token) -> Member:
         self._at += 1
         key = self._key(token)
-        if self._kind() == ":":
-            self._at += 1
-            value = self._missing_value(token) if self._next_is_key() else self._value("a value")
-        elif self._kind() in ("}", "]", ",", "end") or self._next_is_key():
-            self._problem(token.start, token.end, "A colon and a value are missing behind this key.")
-            value = Missing(Range(token.end, token.end))
-        else:
-            self._problem(token.start, token.end, "A colon is missing behind this key.")
-            value = self._value("a value")
+        value = self._missing_value(token) or self._value("A value")
         return Member(Range(token.start, max(value.range.end, token.end)), key, value)
 
     def _key(self, token: Token) -> String:
-        if token.kind == "string":
-            return self._string(token)
+        if token.kind in ("string", "unclosed"):
+            return read_string(self._text, token, self._inside)
+        if token.kind == "half":
+            return self._half(token)
         text = self._text[token.start : token.end]
-        self._problem(token.start, token.end, f'Keys stand in double quotes: "{text}".')
+        self._problem(token.start, token.end, f'Keys stand in double quotes: "{text[:LONGEST_SHOWN]}".')
         return String(Range(token.start, token.end), text)
 
-    def _missing_value(self, key: Token) -> Node:
+    def _half(self, token: Token) -> String:
+        text, where = self._text[token.start : token.end], Range(token.start, token.end)
+        if text.startswith('"') and text.endswith('"'):
+            inside = token.start + text.index('"', 1)
+            self._problem(inside, inside + 1, 'A quote inside text is written \\".')
+            return String(where, text[1:-1])
+        side = "before" if text.endswith('"') else "behind"
+        self._problem(token.start, token.end, f'A " is missing {side} this.')
+        return String(where, text.strip('"'))
+
+    def _missing_value(self, key: Token) -> Missing | None:
+        """Pass the colon behind a key; the place of the value if there is none, `None` if it follows now."""
+        self._pass_what_hides_the_colon(key)
+        token = self._tokens[self._at]
+        if token.kind == ":":
+            self._at += 1
+            self._pass_what_hides_a_value()
+            if self._kind() not in _ENDS and not self._next_is_key():
+                return None
+            return self._missing(key, "A value is missing behind this key.")
+        if token.kind in _ENDS or self._next_is_key():
+            return self._missing(key, "A colon and a value are missing behind this key.")
+        if token.kind == "word" and self._text[token.start : token.end] in _EQUALS:
+            self._problem(token.start, token.end, "Between a key and its value stands a colon.")
+            self._at += 1
+        else:
+            self._problem(key.start, key.end, "A colon is missing behind this key.")
+        return None
+
+    def _pass_what_hides_the_colon(self, key: Token) -> None:
+        """Pass a stray token between a key and its colon."""
+        token = self._tokens[self._at]
+        stray = token.kind == "," or (token.kind in ("word", "number") and token.start == key.end)
+        if stray and self._tokens[self._at + 1].kind == ":":
+            self._problem(token.start, token.end, "Behind a key comes its colon; remove this.")
+            self._at += 1
+
+    def _pass_what_hides_a_value(self) -> None:
+        """Pass a stray token before the bracket or the quote with which a value begins."""
+        token, following = self._tokens[self._at], self._tokens[self._at + 1 : self._at + 3]
+        if token.kind not in (":", ",", "word", "number") or len(following) < 2:
+            return
+        glued = token.kind in (":", ",") or token.end == following[0].start
+        is_text = following[0].kind == "string" and following[1].kind != ":" and glued
+        if following[0].kind in CLOSER or is_text:
+            self._problem(token.start, token.end, "The value begins behind this; remove it.")
+            self._at += 1
+
+    def _missing(self, key: Token, message: str) -> Missing:
+        self._problem(key.start, key.end, message)
         place = self._end_of_last()
-        self._problem(key.start, key.end, "A value is missing behind this key.")
         return Missing(Range(place, place))
 
     def _next_is_key(self) -> bool:
-        """Whether a key with its colon follows on a later line: then what stands before it has no value."""
-        token, after = self._tokens[self._at], self._tokens[min(self._at + 1, len(self._tokens) - 1)]
-        return token.kind in ("string", "word") and after.kind == ":"
-
-    # ------------------------------------------------------------ scalars
-
-    def _string(self, token: Token) -> String:
-        quote, end = self._text[token.start], token.end
-        closed = end - token.start > 1 and self._text[end - 1] == quote and not self._escaped(token.start, end - 1)
-        if not closed:
-            end = self._end_of_unclosed(token)
-            self._problem(token.start, end, f"This text is not closed; a {quote} is missing.")
-        elif quote == "'":
-            self._problem(token.start, end, "Text stands in double quotes in JSON.")
-        raw = self._text[token.start + 1 : end - closed]
-        return String(Range(token.start, end), self._unescape(raw, token.start + 1), closed)
-
-    def _escaped(self, start: int, quote: int) -> bool:
-        """Whether an odd number of backslashes stands before the quote at the end."""
-        count = 0
-        while quote - count - 1 > start and self._text[quote - count - 1] == "\\":
-            count += 1
-        return count % 2 == 1
-
-    def _end_of_unclosed(self, token: Token) -> int:
-        """Where an unclosed string most likely was meant to end: before a comma that ends its line."""
-        raw = self._text[token.start : token.end].rstrip()
-        if len(raw) > 1 and raw.endswith(","):
-            self._tokens = [*self._tokens]
-            comma = token.start + len(raw) - 1
-            self._tokens.insert(self._at, Token(",", comma, comma + 1))
-            if self._layout is not None:
-                self._layout = self._layout.of(self._tokens)
-            return comma
-        return token.start + len(raw)
-
-    def _unescape(self, raw: str, start: int) -> str:
-        for control in _CONTROL.finditer(raw):
-            place = start + control.start()
-            self._problem(place, place + 1, f"A control character in text is written \\u{ord(control.group()):04x}.")
-        if "\\" not in raw:
-            return raw
-        sound = True
-        for escape in _ESCAPE.finditer(raw):
-            if not (len(escape.group()) == 6 or (len(escape.group()) == 2 and escape.group()[1] in '"\\/bfnrt')):
-                sound = False
-                place = start + escape.start()
-                self._problem(
-                    place, start + escape.end(), f"{escape.group()} is no escape of JSON; a backslash itself is \\\\."
-                )
-        if not sound or raw.endswith("\\"):
-            raw = _ESCAPE.sub(lambda match: match.group() if _is_sound(match.group()) else "\\" + match.group(), raw)
-        try:
-            value: str = json.loads(f'"{raw}"', strict=False)
-        except ValueError:
-            return raw
-        return value
-
-    def _number(self, token: Token) -> Number:
-        text = self._text[token.start : token.end]
-        try:
-            value = float(text) if any(mark in text for mark in ".eE") else int(text)
-        except ValueError:
-            self._problem(token.start, token.end, "This number has too many digits.")
-            value = 0
-        if isinstance(value, float) and value in (float("inf"), float("-inf")):
-            self._problem(token.start, token.end, "This number is too large.")
-        return Number(Range(token.start, token.end), value)
-
-    def _word(self, token: Token) -> Node:
-        where, text = Range(token.start, token.end), self._text[token.start : token.end]
-        if text in _LITERALS:
-            value = _LITERALS[text]
-            return Null(where) if value is None else Boolean(where, value)
-        shown = text if len(text) <= 40 else text[:40] + "..."
-        hint = {"True": "true", "False": "false", "None": "null"}.get(text)
-        if hint is None and re.match(r"[-+.]?[0-9]", text):
-            self._problem(token.start, token.end, f"{shown} is no number of JSON, such as 1, -0.5 or 2e3.")
-        else:
-            self._problem(token.start, token.end, f"{shown} is no value of JSON; {_mend(shown, hint)}")
-        return Unknown(where, text)
+        """Whether a key with its colon follows: then what stands before it has no value."""
+        return self._kind() in _KEYS and self._tokens[self._at + 1].kind == ":"
 
     # ------------------------------------------------------------ the way
 
@@ -304,18 +276,16 @@ class _Parser:
     def _end_of_last(self) -> int:
         return self._tokens[self._at - 1].end if self._at else 0
 
-    def _stray(self, token: Token, message: str) -> None:
-        self.unbalanced = self.unbalanced or token.kind not in (",", ":")
-        self._problem(token.start, token.end, message)
+    def _pass(self) -> None:
+        """Go on behind a token that a problem has been told of; what follows at once belongs to the same mistake."""
         self._at += 1
+        self._told = self._at
 
     def _problem(self, start: int, end: int, message: str) -> None:
-        self._problems.append(SyntaxProblem(Range(start, end), message))
+        if self._told != self._at:
+            self._inside(start, end, message)
 
-
-def _is_sound(escape: str) -> bool:
-    return len(escape) == 6 or (len(escape) == 2 and escape[1] in '"\\/bfnrt')
-
-
-def _mend(text: str, hint: str | None) -> str:
-    return f"write {hint}." if hint else f'text stands in double quotes: "{text}".'
+    def _inside(self, start: int, end: int, message: str) -> None:
+        """A problem inside a token, of which there may be several."""
+        self._told = self._at
+        self.problems.append(SyntaxProblem(Range(start, end), message))

@@ -1,0 +1,89 @@
+"""Tokens of strings, numbers and words to nodes, with a problem for each mistake inside them."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from typing import TypeAlias
+
+from dw_lsp.text.lexer import Token
+from dw_lsp.text.syntax_tree import Boolean, Node, Null, Number, Range, String, Unknown
+
+#: Takes a start, an end and what to do about the mistake that lies there.
+Tell: TypeAlias = Callable[[int, int, str], None]
+LONGEST_SHOWN = 40
+_LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
+_FROM_PYTHON = {"True": "true", "False": "false", "None": "null", "nil": "null", "undefined": "null"}
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_ESCAPE = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt]|(?P<wrong>u[0-9a-fA-F]{0,3}|[^\r\n]?))')
+_ESCAPED = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NUMBER_LIKE = re.compile(r"[-+.]?[0-9]")
+
+
+def read_string(text: str, token: Token, tell: Tell) -> String:
+    """The string of a token of kind `string` or `unclosed`, its escapes resolved; wrong ones stay as they stand."""
+    start, end = token.start, token.end
+    closed = token.kind == "string"
+    if not closed:
+        tell(start, end, f"This text is not closed; a {text[start]} is missing.")
+    elif text[start] == "'":
+        tell(start, end, "Text stands in double quotes in JSON.")
+    raw = text[start + 1 : end - closed]
+    if "\\" not in raw and raw.isprintable():
+        return String(Range(start, end), raw, closed)
+    for control in _CONTROL.finditer(raw):
+        place = start + 1 + control.start()
+        tell(place, place + 1, f"A control character in text is written \\u{ord(control.group()):04x}.")
+    return String(Range(start, end), _unescaped(raw, start + 1, tell), closed)
+
+
+def _unescaped(raw: str, start: int, tell: Tell) -> str:
+    def resolve(escape: re.Match[str]) -> str:
+        written = escape.group()
+        if escape.group("wrong") is None:
+            return chr(int(written[2:], 16)) if written[1] == "u" else _ESCAPED[written[1]]
+        if written == "\\'":
+            return "'"
+        place = start + escape.start()
+        tell(place, place + len(written), f"{written} is no escape of JSON; a backslash itself is \\\\.")
+        return written
+
+    value = _ESCAPE.sub(resolve, raw)
+    if _SURROGATE.search(value):
+        # Characters beyond the first 65,536 are escaped as two halves; one half alone stays as it is.
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return value
+
+
+def read_number(text: str, token: Token, tell: Tell) -> Number:
+    """The number of a token of kind `number`; one that Python cannot hold is a mistake and counts as 0."""
+    written, where = text[token.start : token.end], Range(token.start, token.end)
+    if not any(mark in written for mark in ".eE"):
+        try:
+            return Number(where, int(written))
+        except ValueError:
+            tell(token.start, token.end, "This number has too many digits.")
+            return Number(where, 0)
+    value = float(written)
+    if math.isinf(value):
+        tell(token.start, token.end, "This number is too large.")
+        value = 0.0
+    return Number(where, value)
+
+
+def read_word(text: str, token: Token, tell: Tell) -> Node:
+    """true, false or null; anything else is a mistake."""
+    written, where = text[token.start : token.end], Range(token.start, token.end)
+    if written in _LITERALS:
+        value = _LITERALS[written]
+        return Null(where) if value is None else Boolean(where, value)
+    shown = written if len(written) <= LONGEST_SHOWN else written[:LONGEST_SHOWN] + "..."
+    if written in _FROM_PYTHON:
+        tell(token.start, token.end, f"{shown} is no value of JSON; write {_FROM_PYTHON[written]}.")
+    elif _NUMBER_LIKE.match(written):
+        tell(token.start, token.end, f"{shown} is no number of JSON, such as 1, -0.5 or 2e3.")
+    else:
+        tell(token.start, token.end, f'{shown} is no value of JSON; text stands in double quotes: "{shown}".')
+    return Unknown(where, written)
