@@ -263,6 +263,8 @@ export async function selectInterpreter(whose: 'server' | 'worker'): Promise<voi
   if (!set && commands.includes('python.setInterpreter')) {
     await vscode.commands.executeCommand('python.setInterpreter');
   } else {
-    await vscode.commands.executeCommand('workbench.action.openSettings', `dw.${whose}.python`);
+    // Where the interpreter is on another machine, that one has the setting; the user's own page would be empty.
+    const page = vscode.env.remoteName === undefined ? 'openSettings' : 'openRemoteSettings';
+    await vscode.commands.executeCommand(`workbench.action.${page}`, { query: `dw.${whose}.python` });
   }
 }
