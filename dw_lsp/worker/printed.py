@@ -140,9 +140,13 @@ class Printed:
     """Both pipes, read; `settle` waits until all that was printed so far has been handed out."""
 
     def __init__(self, printed: int, complained: int, sink: LineSink):
-        self._readers = (PrintedLines(printed, "info", sink), PrintedLines(complained, "warning", sink))
+        # A library may close or replace the streams; the descriptors behind them stay ours.
+        self._readers = {
+            1: PrintedLines(printed, "info", sink),
+            sys.stderr.fileno(): PrintedLines(complained, "warning", sink),
+        }
         self._settled = 0
-        for reader in self._readers:
+        for reader in self._readers.values():
             reader.start()
 
     def settle(self, seconds: float = 0.5) -> None:
@@ -150,9 +154,12 @@ class Printed:
         self._settled += 1
         mark = f"\0dw-lsp {os.getpid()} {self._settled}\0"
         flush_native_output()
-        for reader, stream in zip(self._readers, (sys.stdout, sys.stderr), strict=True):
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+        for descriptor, reader in self._readers.items():
             through = reader.expect(mark)
-            print(f"\n{mark}", file=stream, flush=True)
+            os.write(descriptor, f"\n{mark}\n".encode())
             through.wait(seconds)
 
 

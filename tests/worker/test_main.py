@@ -114,6 +114,14 @@ def test_a_library_that_asks_a_question_gets_no_answer(
     assert any(line.message.endswith("no answer") for line in worker.heard(LogLine))
 
 
+def test_a_library_that_closes_stdout_harms_nobody(start_worker: Any, library: Any, make: Any, tmp_path: Path) -> None:
+    worker = start_worker(**library("import sys\nprint('last words')\nsys.stdout.close()\n"))
+    worker.wait_for(Ready)
+    ended = worker.run(make.workflow(importing(make.drawing(1))), tmp_path, options=make.options(allowed=("noisy",)))
+    assert ended.outcome == "succeeded"
+    assert any(line.message == "last words" for line in worker.heard(LogLine))
+
+
 def test_a_library_that_exits_ends_the_run_and_not_the_worker(
     start_worker: Any, library: Any, make: Any, tmp_path: Path
 ) -> None:

@@ -49,7 +49,8 @@ class WorkflowRun:
         self._prepared, self._context, self._seed, self._caller = prepared, context, seed, caller
         self._results = Results(caller.handed if caller else None)
         self._shared: dict[str, tuple[str, Any]] = {}
-        self._load_seconds = 0.0
+        self._step_load_seconds = 0.0
+        self.load_seconds = 0.0  # Of all steps so far.
         resources = context.resources
         self.repeatable = RepeatableRun(
             prepared.workflow, prepared.steps, seed, resources.versions, resources.device.type
@@ -74,7 +75,7 @@ class WorkflowRun:
         reporter = self._reporter(step)
         prefix, told_as = (caller.prefix, caller.reporter.step) if caller else ("", None)
         publisher = Publisher(step, context, self.repeatable, prefix, told_as)
-        started, self._load_seconds = time.monotonic(), 0.0
+        started, self._step_load_seconds = time.monotonic(), 0.0
         if caller is None:
             context.resources.meter.begin_peak()
         artifacts: list[Any] = []
@@ -107,7 +108,7 @@ class WorkflowRun:
 
     def _sum_up(self, step: ResolvedStep, outcome: StepOutcome, seconds: float) -> None:
         peak = self._context.resources.meter.peak()
-        summary = StepSummary(step.name, outcome, seconds, self._load_seconds, peak)
+        summary = StepSummary(step.name, outcome, seconds, self._step_load_seconds, peak)
         self._context.ledger.steps[step.name] = summary
 
     def _iterations(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
@@ -159,7 +160,8 @@ class WorkflowRun:
         except Exception as error:
             place = definer.step.place("pipeline", "from_pretrained_arguments")
             raise StepFailed(f"{definer.required.class_name} cannot be loaded", step.name, place, error) from error
-        self._load_seconds += loaded.seconds
+        self._step_load_seconds += loaded.seconds
+        self.load_seconds += loaded.seconds
         self._shared.update(
             {name: (loaded.keys[name], loaded.live[name]) for name in definer.shared & loaded.live.keys()}
         )
@@ -244,6 +246,8 @@ class WorkflowRun:
                 )
                 run = WorkflowRun(prepared, context, seed, Surroundings(reporter, prefix, handed))
                 artifacts = run.carry_out()
+                self._step_load_seconds += run.load_seconds
+                self.load_seconds += run.load_seconds
             except InvalidInput as error:
                 raise error_in_child(error, child, step) from error
             except StepFailed as error:
