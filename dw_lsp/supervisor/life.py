@@ -33,6 +33,11 @@ ALIVE: tuple[State, ...] = ("starting", "idle", "busy", "unresponsive")
 DEAD: tuple[State, ...] = ("stopped", "crashed")
 
 
+def with_hint(problem: str, hint: str | None) -> str:
+    """A problem and its mend in one text: two sentences, whichever way the first one ends."""
+    return f"{problem.rstrip('.')}. {hint}" if hint else problem
+
+
 @dataclass(frozen=True)
 class Ending:
     """A worker on its way out: why, how far up the ladder, and what to tell people (`reason` may be empty)."""

@@ -48,6 +48,7 @@ from dw_lsp.supervisor.life import (
     StartRefused,
     Terminate,
     Tick,
+    with_hint,
 )
 
 Step: TypeAlias = tuple[Lifecycle, tuple[Action, ...]]
@@ -92,7 +93,7 @@ def _spawn_failed(life: Lifecycle, event: SpawnFailed, now: float, limits: Limit
 def _start_refused(life: Lifecycle, event: StartRefused, now: float, limits: Limits) -> Step:
     if life.ending is not None:
         return life, ()
-    reason = f"{event.reason} {event.hint}" if event.hint else event.reason
+    reason = with_hint(event.reason, event.hint)
     leaving = _end(life, Ending("cannotStart", "leaving", reason), now)
     return leaving, (RefuseRuns(event.reason, event.hint), AskToLeave())
 

@@ -249,7 +249,7 @@ class Supervisor:
     def _refuse_runs(self, refused: life.RefuseRuns) -> None:
         error = refusal(refused, self._exit)
         if not self._runs.any_waiting:
-            self._tell(Log("error", f"{error.message} {error.hint or ''}".rstrip()))
+            self._tell(Log("error", life.with_hint(error.message, error.hint)))
         for finished in self._runs.close_all_waiting("failed", error, self._now(), self._memory.known):
             self._tell(finished)
 
