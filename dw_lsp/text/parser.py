@@ -41,10 +41,8 @@ class Parsed:
 
 def parse(text: str) -> Parsed:
     """Read a JSON document with comments and trailing commas."""
-    lexed = lex(text)
-    best = _parse(text, lexed)
-    worth_it = len(best.problems) > 1 and len(text) <= LARGEST_TO_GUESS
-    if worth_it and any(token.kind == "unclosed" for token in lexed.tokens):
+    best = _parse(text, lex(text))
+    if len(best.problems) > 1 and len(text) <= LARGEST_TO_GUESS:
         for reading in _OTHER_READINGS:
             other = _parse(text, lex(text, reading))
             if len(other.problems) < len(best.problems):
@@ -255,7 +253,7 @@ class _Parser:
             return
         glued = token.kind in (":", ",") or token.end == following[0].start
         is_text = following[0].kind == "string" and following[1].kind != ":" and glued
-        if following[0].kind in CLOSER or is_text:
+        if following[0].kind in CLOSER or is_text or (token.kind == ":" and following[0].kind not in _ENDS):
             self._problem(token.start, token.end, "The value begins behind this; remove it.")
             self._at += 1
 
