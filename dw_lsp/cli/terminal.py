@@ -197,7 +197,8 @@ class LineView:
     def _show_log(self, event: Log) -> None:
         if event.level == "error":
             self._say(event.message)
-        elif event.level == "warning":
+        elif event.level == "warning" and event.run_id is not None:
+            # What a library says of itself while it is imported explains no run's failure.
             self._complaints.append(event.message)
 
     def _show_end(self, event: RunFinished) -> None:

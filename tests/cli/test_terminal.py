@@ -207,7 +207,7 @@ def test_the_run_and_its_steps_are_said() -> None:
 
 
 def test_complaints_of_libraries_are_kept_for_a_failure() -> None:
-    complaint = Log("warning", "this is deprecated")
+    complaint = Log("warning", "this is deprecated", "1")
     assert shown(complaint, FINISHED)[1] == [summary_words(FINISHED)]
     _, errors = shown(complaint, failed(RunError("wrong", "X")))
     assert errors[:2] == ["log: this is deprecated", "a.dw.json: wrong"]

@@ -80,7 +80,8 @@ def _connect(host: str, port: int, timeout: float | None, rule: AddressRule) -> 
     problem: OSError | None = None
     for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         if not rule(str(address[0])):
-            raise _Refused(f"{host} is {address[0]}, an address inside a machine or network")
+            shown = host if host == address[0] else f"{host} ({address[0]})"
+            raise _Refused(f"{shown} is an address inside a machine or network")
         connection = socket.socket(family, kind, protocol)
         connection.settimeout(timeout)
         try:
