@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from lsprotocol import types
+from pygls.exceptions import JsonRpcException
 from pygls.uris import to_fs_path
 
 import dw_lsp
 from dw_lsp.analysis.code_lenses import code_lenses
+from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
 from dw_lsp.server.arguments import COMMANDS
 from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
 from dw_lsp.server.convert import change_of, encoding_of, lsp_range
-from dw_lsp.server.diagnostics import Diagnostics
+from dw_lsp.server.diagnostics import Diagnostics, is_large
 from dw_lsp.server.documents import Documents
 from dw_lsp.server.notifications import Notifications
 from dw_lsp.server.orphans import leave_with
@@ -43,7 +45,9 @@ class Server(QuietLanguageServer):
             lambda: self.configuration.settings.diagnostics.severity,
             self.encoding,
             self.text_document_publish_diagnostics,
+            self._warm_up_for,
         )
+        self._opened: set[str] = set()
         self.notifications = Notifications(self.protocol, self.encoding, self._shows_progress)
         self.supervisor = Supervisor(self.configuration.settings, self.notifications.tell)
         self.commands = Commands(
@@ -54,6 +58,7 @@ class Server(QuietLanguageServer):
             self.notifications.submitted,
         )
         self._ready = False
+        self.watches_client = True
 
     def encoding(self) -> Encoding:
         """How the client counts characters."""
@@ -71,14 +76,24 @@ class Server(QuietLanguageServer):
         """Once the settings are known: warm up, if a workflow is open already."""
         await self.configuration.pull()
         self._ready = True
-        for document in self.documents:
-            self.warm_up_for(document)
+        self.diagnostics.schedule_all()
 
-    def warm_up_for(self, document: Document) -> None:
-        """Start the worker ahead of the first run, when a workflow is opened."""
-        wanted = self._ready and self.configuration.settings.worker.prewarm == "onOpen"
+    def opened(self, document: Document) -> None:
+        """A document was opened: if it turns out to be a workflow, the worker is started ahead of its first run."""
+        self._opened.add(document.uri)
+        self.diagnostics.schedule(document.uri)
+
+    def _warm_up_for(self, document: Document) -> None:
+        if not self._ready or document.uri not in self._opened:
+            return
+        self._opened.discard(document.uri)
+        wanted = self.configuration.settings.worker.prewarm == "onOpen" and len(document.text) <= LARGEST_DOCUMENT
         if wanted and not self.supervisor.state.pid and is_workflow(document.root, document.uri, document.language_id):
             self.supervisor.prewarm()
+
+    def tell_user(self, message: str) -> None:
+        """Show a sentence that nobody asked for."""
+        self.window_show_message(types.ShowMessageParams(type=types.MessageType.Warning, message=message))
 
     async def closed(self) -> None:
         """Take the worker along."""
@@ -101,7 +116,7 @@ def _folder(uri: str) -> Path:
 
 
 async def initialized(server: Server, params: types.InitializedParams) -> None:
-    if server.process_id:
+    if server.process_id and server.watches_client:
         leave_with(server.process_id, server.leave)
     await server.become_ready()
     workspace = server.client_capabilities.workspace
@@ -131,8 +146,7 @@ def did_open(server: Server, params: types.DidOpenTextDocumentParams) -> None:
     item = params.text_document
     document = Document(item.uri, item.text, item.version, str(item.language_id))
     server.documents.open(document)
-    server.diagnostics.schedule(document.uri)
-    asyncio.get_running_loop().call_soon(server.warm_up_for, document)
+    server.opened(document)
 
 
 def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> None:
@@ -142,13 +156,16 @@ def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> Non
         server.diagnostics.schedule(identifier.uri)
 
 
-def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:
+async def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:
     document = server.documents.get(params.text_document.uri)
     if document is None:
         return
     server.diagnostics.schedule(document.uri)
-    if server.configuration.settings.run.on_save and is_workflow(document.root, document.uri, document.language_id):
-        server.commands.run_again(document)
+    if server.configuration.settings.run.on_save:
+        try:
+            await server.commands.run_again(document)
+        except JsonRpcException as error:
+            server.tell_user(f"Not run on save. {error.message}")
 
 
 def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
@@ -156,15 +173,21 @@ def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
     server.diagnostics.clear(params.text_document.uri)
 
 
-def code_lens(server: Server, params: types.CodeLensParams) -> list[types.CodeLens]:
+async def code_lens(server: Server, params: types.CodeLensParams) -> list[types.CodeLens]:
     document = server.documents.get(params.text_document.uri)
-    if document is None:
+    if document is None or len(document.text) > LARGEST_DOCUMENT:
         return []
+    if is_large(document):
+        return await asyncio.to_thread(_lenses, document, server.encoding())
+    return _lenses(document, server.encoding())
+
+
+def _lenses(document: Document, encoding: Encoding) -> list[types.CodeLens]:
     lenses = []
     for lens in code_lenses(document):
         argument = {"uri": document.uri} if lens.step is None else {"uri": document.uri, "step": lens.step}
         command = types.Command(title=lens.title, command="dw.run", arguments=[argument])
-        lenses.append(types.CodeLens(range=lsp_range(document.lines, lens.range, server.encoding()), command=command))
+        lenses.append(types.CodeLens(range=lsp_range(document.lines, lens.range, encoding), command=command))
     return lenses
 
 
@@ -257,9 +280,14 @@ def serve_tcp(host: str, port: int) -> int:
 
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             listening.close()
-            code = await create_server().talk(reader, writer)
-            writer.close()
-            done.set_result(code)
+            try:
+                server = create_server()
+                server.watches_client = False  # Its process may be one of another machine.
+                done.set_result(await server.talk(reader, writer))
+            except Exception as error:
+                done.set_exception(error)
+            finally:
+                writer.close()
 
         listening = await asyncio.start_server(talk, host, port)
         bound = listening.sockets[0].getsockname()

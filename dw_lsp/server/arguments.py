@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,8 @@ COMMANDS: Mapping[str, tuple[Field, ...]] = {
     "dw.shutdown": (),
     "dw.evict": (Field("component", str, required=True),),
 }
+#: Levels of objects and lists in a command's argument; deeper ones could not be passed on to the worker.
+DEEPEST = 100
 _WORDS = {str: "text", int: "a whole number", dict: "an object"}
 
 
@@ -59,7 +61,21 @@ def check_argument(command: str, arguments: Sequence[Any]) -> dict[str, Any]:
         if field.name in values and not _fits(values[field.name], field.kind):
             found = _found(values[field.name])
             raise JsonRpcInvalidParams(f"{command}: {field.name!r} must be {_WORDS[field.kind]}, not {found}")
+    if (deep := next((name for name, value in values.items() if _depth(value) > DEEPEST), None)) is not None:
+        raise JsonRpcInvalidParams(f"{command}: {deep!r} is nested more than {DEEPEST} levels deep")
     return values
+
+
+def _depth(value: Any) -> int:
+    """How deep objects and lists lie in one another, counted without recursion."""
+    depth, level = 0, [value]
+    while level := [item for outer in level if isinstance(outer, (dict, list)) for item in _items(outer)]:
+        depth += 1
+    return depth
+
+
+def _items(outer: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return outer.values() if isinstance(outer, dict) else outer
 
 
 def _fits(value: Any, kind: type) -> bool:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
-from dw_lsp.planning.plan import plan, steps_until
-from dw_lsp.protocol import MemoryReport
+from dw_lsp.analysis.findings import Finding
+from dw_lsp.planning.plan import Plan, plan, steps_until
+from dw_lsp.protocol import Component, MemoryReport
 from dw_lsp.server.arguments import COMMANDS, check_argument
-from dw_lsp.server.diagnostics import Diagnostics
+from dw_lsp.server.diagnostics import Diagnostics, is_large
 from dw_lsp.server.documents import Documents, UnreadableDocument, path_of
 from dw_lsp.server.transport import REQUEST_FAILED
 from dw_lsp.settings import Settings
@@ -25,6 +27,7 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedWorkflow
 from dw_lsp.workflow.substitution import resolve
 
 Argument: TypeAlias = dict[str, Any]
+Result = TypeVar("Result")
 LARGEST_SEED = 2**64 - 1
 
 
@@ -68,17 +71,20 @@ class Commands:
 
     # ------------------------------------------------------------ runs
 
-    def run_again(self, document: Document) -> None:
-        """Run a document with its defaults, as when it is saved; one with mistakes is left alone."""
-        if not any(finding.severity == "error" for finding in self._diagnostics.findings(document)):
-            self._submit("dw.run", document, {})
+    async def run_again(self, document: Document) -> None:
+        """Run a document with its defaults, as when it is saved; one with mistakes (which are marked) is left alone.
+
+        Raises `JsonRpcInvalidParams` where something else keeps it from running.
+        """
+        if not await _apart(document, self._prevents, document):
+            await self._submit(document, {})
 
     async def _run(self, argument: Argument) -> Any:
-        document, _ = self._prepared("dw.run", argument)
-        return to_json(self._submit("dw.run", document, argument))
+        document = await self._sound_document("dw.run", argument)
+        return to_json(await self._submit(document, argument))
 
-    def _submit(self, command: str, document: Document, argument: Argument) -> Submitted:
-        workflow = self._resolved(command, document, argument)
+    async def _submit(self, document: Document, argument: Argument) -> Submitted:
+        workflow = await _apart(document, self._resolved, "dw.run", document, argument)
         path = path_of(document.uri)
         submitted = self._supervisor.submit(
             RunRequest(
@@ -89,43 +95,46 @@ class Commands:
                 arguments=argument.get("arguments", {}),
                 step=argument.get("step"),
                 seed=argument.get("seed"),
-                output_directory=str(self._output_directory(document, argument)),
+                output_directory=str(self._output_directory("dw.run", document, argument)),
             )
         )
         self._submitted(submitted, document, workflow.id)
         return submitted
 
     async def _plan(self, argument: Argument) -> Any:
-        document, workflow = self._prepared("dw.plan", argument)
-        path = path_of(document.uri)
+        document = await self._sound_document("dw.plan", argument)
         residency = {component.key: component for component in self._supervisor.residency}
+        return (await _apart(document, self._planned, document, argument, residency)).to_json()
+
+    def _planned(self, document: Document, argument: Argument, residency: Mapping[str, Component]) -> Plan:
+        workflow = self._resolved("dw.plan", document, argument)
+        path = path_of(document.uri)
+        folder = None if path is None else path.parent
+        output_directory = self._output_directory("dw.plan", document, argument)
         try:
-            planned = plan(
-                workflow,
-                None if path is None else path.parent,
-                residency,
-                self._output_directory(document, argument),
-                argument.get("step"),
-            )
+            return plan(workflow, folder, residency, output_directory, argument.get("step"))
         except InvalidInput as problem:
             raise self._refused("dw.plan", document, problem) from problem
-        return planned.to_json()
 
     async def _cancel(self, argument: Argument) -> Any:
         cancelled = self._supervisor.cancel(argument.get("runId"))
         return {"runId": cancelled.run_id, "cancelled": cancelled.cancelled}
 
-    def _prepared(self, command: str, argument: Argument) -> tuple[Document, ResolvedWorkflow]:
-        """The document and its workflow. Raises `JsonRpcInvalidParams` for whatever would keep it from running."""
+    async def _sound_document(self, command: str, argument: Argument) -> Document:
+        """The document that is named. Raises `JsonRpcInvalidParams` if it cannot be read or has a mistake."""
         try:
             document = self._documents.load(argument["uri"])
         except UnreadableDocument as error:
             raise JsonRpcInvalidParams(f"{command}: 'uri': {error}") from error
-        for finding in self._diagnostics.findings(document):
-            if finding.severity == "error":
-                line = document.lines.line_of(finding.range.start) + 1
-                raise JsonRpcInvalidParams(f"{command}: line {line}: {finding.message} [{finding.code}]")
-        return document, self._resolved(command, document, argument)
+        if finding := await _apart(document, self._prevents, document):
+            line = document.lines.line_of(finding.range.start) + 1
+            raise JsonRpcInvalidParams(f"{command}: line {line}: {finding.message} [{finding.code}]")
+        return document
+
+    def _prevents(self, document: Document) -> Finding | None:
+        """The first mistake for which a document is not run."""
+        findings = self._diagnostics.findings(document)
+        return next((finding for finding in findings if finding.severity == "error"), None)
 
     def _resolved(self, command: str, document: Document, argument: Argument) -> ResolvedWorkflow:
         seed = argument.get("seed")
@@ -143,9 +152,16 @@ class Commands:
         hint = f" {problem.hint}" if problem.hint else ""
         return JsonRpcInvalidParams(f"{command}: {line}{problem.message}{hint}")
 
-    def _output_directory(self, document: Document, argument: Argument) -> Path:
-        wanted = Path(argument.get("outputDir") or self._settings().output_directory).expanduser()
+    def _output_directory(self, command: str, document: Document, argument: Argument) -> Path:
+        field = "outputDir" if argument.get("outputDir") else "dw.outputDirectory"
+        text = argument.get("outputDir") or self._settings().output_directory
         roots = self._documents.roots(document.uri)
+        try:
+            wanted = Path(text).expanduser()
+        except RuntimeError:
+            raise JsonRpcInvalidParams(f"{command}: {field!r}: {text!r} begins with nobody's home folder") from None
+        if "\0" in text:
+            raise JsonRpcInvalidParams(f"{command}: {field!r}: {text!r} cannot name a folder")
         return (roots[0] if roots else Path(os.getcwd())) / wanted
 
     # ------------------------------------------------------------ the worker
@@ -175,3 +191,11 @@ class Commands:
 
 def _report(report: MemoryReport) -> Any:
     return to_json(report)
+
+
+async def _apart(document: Document, work: Callable[..., Result], *arguments: Any) -> Result:
+    """The work's result; work on a large document is done on a thread, so that other requests are answered meanwhile.
+
+    That of others is done at once: what is asked first is then answered first.
+    """
+    return await asyncio.to_thread(work, *arguments) if is_large(document) else work(*arguments)

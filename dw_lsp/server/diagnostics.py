@@ -21,7 +21,8 @@ LARGE_DOCUMENT = 150_000
 class Diagnostics:
     """Publishes the findings of open documents.
 
-    Arguments: the documents; the severities of the settings; the client's encoding; what sends to the client.
+    Arguments: the documents; the severities of the settings; the client's encoding; what sends to the client;
+    `analysed` is called with each document whose findings were published.
     """
 
     def __init__(
@@ -30,9 +31,10 @@ class Diagnostics:
         severities: Callable[[], Mapping[str, str]],
         encoding: Callable[[], Encoding],
         publish: Callable[[types.PublishDiagnosticsParams], None],
+        analysed: Callable[[Document], None],
     ):
         self._documents, self._severities = documents, severities
-        self._encoding, self._publish = encoding, publish
+        self._encoding, self._publish, self._analysed = encoding, publish, analysed
         self._due: set[str] = set()
         self._threads: dict[str, asyncio.Task[None]] = {}
 
@@ -60,7 +62,7 @@ class Diagnostics:
         document = self._documents.get(uri)
         if document is None:
             return
-        if len(document.text) <= LARGE_DOCUMENT:
+        if not is_large(document):
             self._tell(document, self.findings(document))
         elif uri not in self._threads:
             task = self._threads[uri] = asyncio.get_running_loop().create_task(self._on_thread(document))
@@ -79,3 +81,9 @@ class Diagnostics:
         self._publish(
             types.PublishDiagnosticsParams(uri=document.uri, version=document.version, diagnostics=diagnostics)
         )
+        self._analysed(document)
+
+
+def is_large(document: Document) -> bool:
+    """Whether work on the document would keep other requests waiting."""
+    return len(document.text) > LARGE_DOCUMENT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from pygls.uris import from_fs_path, to_fs_path
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.text.document import Change, Document
 from dw_lsp.text.positions import Encoding
+
+#: Bytes above which a file that is not open is not read at all.
+LARGEST_FILE = 32_000_000
 
 
 class UnreadableDocument(Exception):
@@ -52,8 +56,9 @@ class Documents:
             return document
         path = path_of(uri)
         if path is None:
-            raise UnreadableDocument(f"{uri} is not open, and it names no file")
+            raise UnreadableDocument(f"{uri!r} is not open, and it names no file")
         try:
+            _must_be_text_file(path)
             text = path.read_bytes().decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise UnreadableDocument(f"{path}: byte {error.start} is not UTF-8; save the file in UTF-8") from None
@@ -95,6 +100,19 @@ class _OpenWorkspace(DiskWorkspace):
         uri = from_fs_path(str(path))
         document = self._documents._find(uri) if uri else None
         return document.text if document is not None else super().read(path)
+
+
+def _must_be_text_file(path: Path) -> None:
+    """Refuse what cannot be read to its end: pipes and devices would be waited for, for ever."""
+    status = path.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise UnreadableDocument(f"{path} is a folder")
+    if not stat.S_ISREG(status.st_mode):
+        raise UnreadableDocument(f"{path} is no regular file")
+    if status.st_size > LARGEST_FILE:
+        raise UnreadableDocument(
+            f"{path} has {status.st_size / 1_000_000:.0f} MB; a workflow has at most {LARGEST_FILE // 1_000_000} MB"
+        )
 
 
 def path_of(uri: str) -> Path | None:

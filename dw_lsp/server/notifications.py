@@ -29,14 +29,21 @@ class Notifications:
         self._protocol, self._encoding, self._shows_progress = protocol, encoding, shows_progress
         self._lines: dict[str, LineIndex] = {}
         self._progress: dict[str, Progress] = {}
+        self._starting = False
+        self._ended: str | None = None  # The run that ended last: it may have done so while it was submitted.
 
     def submitted(self, submitted: Submitted, document: Document, workflow: str) -> None:
         """A run was accepted: its progress begins, and its errors will be placed in the text that is run."""
+        if submitted.run_id == self._ended:
+            return
         self._lines[submitted.run_id] = document.lines
         if self._shows_progress():
             progress = self._progress[submitted.run_id] = Progress(self._protocol, submitted.run_id, workflow)
             if submitted.position:
-                progress.report(f"waiting for {submitted.position} other", None)
+                runs = "1 other run" if submitted.position == 1 else f"{submitted.position} other runs"
+                progress.report(f"waiting for {runs}", None)
+            elif self._starting:
+                progress.report("starting worker", None)
             asyncio.get_running_loop().create_task(progress.begin())
 
     def run_of_token(self, token: int | str) -> str | None:
@@ -52,10 +59,12 @@ class Notifications:
         elif isinstance(event, RunStarted):
             if (progress := self._progress.get(event.run_id)) is not None:
                 progress.report("running", None)
-        elif isinstance(event, WorkerState) and event.state == "starting":
-            for progress in self._progress.values():
+        elif isinstance(event, WorkerState):
+            self._starting = event.state == "starting"
+            for progress in self._progress.values() if self._starting else ():
                 progress.report("starting worker", None)
         elif isinstance(event, RunFinished):
+            self._ended = event.run_id
             self._lines.pop(event.run_id, None)
             if (progress := self._progress.pop(event.run_id, None)) is not None:
                 progress.end(event.outcome)

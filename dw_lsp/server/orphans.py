@@ -11,8 +11,13 @@ LOOK_SECONDS = 3.0
 
 
 def leave_with(process_id: int, leave: Callable[[], None]) -> None:
-    """Call `leave` once the process is gone. Arguments: the editor's process, as it says in `initialize`."""
+    """Call `leave` once the process is gone. Arguments: the editor's process, as it says in `initialize`.
+
+    A process that cannot be seen from here (the editor is outside of our container) says nothing by its absence.
+    """
     loop = asyncio.get_running_loop()
+    if not is_alive(process_id):
+        return
 
     def look() -> None:
         if is_alive(process_id):
