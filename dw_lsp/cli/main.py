@@ -111,6 +111,10 @@ def _doctor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the report as one JSON object")
 
 
+def _repl_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="FILE", help="the workflow to begin with")
+
+
 def _no_options(parser: argparse.ArgumentParser) -> None:
     """A command without options."""
 
@@ -162,6 +166,12 @@ def _doctor(options: argparse.Namespace) -> int:
     return doctor(options)
 
 
+def _repl(options: argparse.Namespace) -> int:
+    from dw_lsp.cli.repl import repl
+
+    return repl(options)
+
+
 def _worker(options: argparse.Namespace) -> int:
     # By path, as the supervisor does it: nothing here imports the worker, and the worker nothing of this.
     launcher = Path(dw_lsp.__file__).parent / "worker" / "launch.py"
@@ -177,5 +187,6 @@ COMMANDS: dict[str, Command] = {
     "plan": Command("tell what a run would load, run and write, without doing it", _plan_options, _plan),
     "schema": Command("print the JSON Schema of the workflow format", _no_options, _schema),
     "doctor": Command("tell what is installed, what will not work, and the remedy", _doctor_options, _doctor),
+    "repl": Command("a prompt beside a warm worker", _repl_options, _repl),
     "worker": Command("the worker process; the supervisor starts it", _no_options, _worker),
 }

@@ -1,0 +1,274 @@
+"""`dw-lsp repl` as a person has it: lines typed, what is answered, Ctrl-C and Tab on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dw_lsp.cli.repl import memory_lines, state_lines
+from dw_lsp.protocol import Component, MemoryReport
+from dw_lsp.supervisor.events import WorkerExit, WorkerState
+
+ROOT = Path(__file__).resolve().parents[2]
+FLOW = """{
+  "id": "codes",
+  "variables": { "text": "hello", "size": 10 },
+  "steps": [
+    { "name": "code",
+      "task": { "command": "qr_code", "arguments": { "qr_code_contents": "variable:text" } },
+      "result": { "content_type": "image/png" } }
+  ]
+}
+"""
+
+
+@pytest.fixture
+def flow(tmp_path: Path) -> Path:
+    """A workflow without a model, in the folder that the program is started in."""
+    path = tmp_path / "codes.dw.json"
+    path.write_text(FLOW, encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def typed(tmp_path: Path):
+    """Gives the program lines on its input and waits for its end."""
+
+    def start(*lines: str, words: tuple[str, ...] = (), **variables: str) -> subprocess.CompletedProcess[str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("DW_")}
+        return subprocess.run(
+            [sys.executable, "-m", "dw_lsp", "repl", *words],
+            input="".join(line + "\n" for line in lines),
+            cwd=tmp_path,
+            env={**plain, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "DW_WORKER_PREWARM": "onRun", **variables},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=100,
+            check=False,
+        )
+
+    return start
+
+
+def test_a_session_with_a_worker(flow, typed) -> None:
+    done = typed("arg text=a star", "run", "run", "memory", "clear", "status", words=("codes.dw.json",))
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    pictures = [Path(line) for line in lines if line.endswith(".png")]
+    assert len(pictures) == 2 and all(picture.is_file() for picture in pictures)
+    manifest = json.loads((pictures[0].parent / "manifest.json").read_text(encoding="utf-8"))
+    assert "a star" in json.dumps(manifest)
+    assert done.stderr.count("starting worker") == 1
+    assert done.stderr.count("succeeded after") == 2
+    assert sum("of" in line and line.endswith("free") and not line.startswith(" ") for line in lines) == 2
+    assert re.search(r"^idle \(process \d+, ", done.stdout, re.MULTILINE)
+
+
+def test_it_ends_with_its_input_or_with_exit(typed) -> None:
+    assert typed().returncode == 0
+    done = typed("exit", "status")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_nothing_is_started_before_it_is_needed(flow, typed) -> None:
+    assert typed("load codes.dw.json", "arg", "status").stdout.splitlines()[-1] == "stopped"
+
+
+def test_values_are_listed_given_and_taken_back(flow, typed) -> None:
+    done = typed("arg", 'arg text="a star"', "arg size=3", "arg", "arg text", "arg", words=("codes.dw.json",))
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "codes.dw.json: text, size",
+        "text = 'hello'  (default)",
+        "size = 10  (default)",
+        "text = 'a star'",
+        "size = '3'",
+        "text = 'hello'  (default)",
+        "size = '3'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("run", "no workflow is loaded; type: load FILE"),
+        ("arg x=1", "no workflow is loaded; type: load FILE"),
+        ("load", "load takes one file: load FILE"),
+        ("load nowhere.json", "nowhere.json does not exist"),
+        ('load "codes', "a quote is not closed"),
+        ("dance", "there is no command 'dance'; `help` tells those there are"),
+        ("memory", "There is no worker. Run a workflow or restart the worker first."),
+    ],
+)
+def test_what_cannot_be_done_is_told_and_the_prompt_stays(line, told, typed) -> None:
+    done = typed(line, "status")
+    assert (done.returncode, done.stderr) == (0, f"dw-lsp: {told}\n")
+    assert done.stdout == "stopped\n"
+
+
+def test_a_variable_that_is_not_there_is_told(flow, typed) -> None:
+    assert "there is no variable 'txt'; there are: text, size" in typed("arg txt=1", words=("codes.dw.json",)).stderr
+
+
+def test_a_file_with_mistakes_is_not_run(flow, typed) -> None:
+    flow.write_text(FLOW.replace("variable:text", "variable:txt"), encoding="utf-8")
+    done = typed("run", "status", words=("codes.dw.json",))
+    assert "codes.dw.json:6:74: error: " in done.stderr
+    assert done.stdout.splitlines()[-1] == "stopped"
+
+
+def test_an_empty_line_does_nothing(typed) -> None:
+    assert typed("status", "", "").stdout == "stopped\n"
+
+
+def test_help_names_every_command_with_its_use(typed) -> None:
+    names = ["arg", "clear", "exit", "help", "load", "memory", "restart", "run", "status"]
+    done = typed("help", *(f"help {name}" for name in names))
+    assert "  ".join(names) in done.stdout
+    assert [
+        name for name in names if name != "help" and not re.search(rf"^{name}\b.*: ", done.stdout, re.MULTILINE)
+    ] == []
+
+
+# ---------------------------------------------------------------- on a terminal
+
+
+class Terminal:
+    """The program on a pseudo-terminal."""
+
+    def __init__(self, folder: Path, *words: str, **variables: str):
+        import pty
+
+        self.pid, self.channel = pty.fork()
+        if self.pid == 0:
+            os.chdir(folder)
+            plain = {name: value for name, value in os.environ.items() if not name.startswith("DW_")}
+            changes = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"), "TERM": "xterm"}
+            changes |= {"DW_WORKER_PREWARM": "onRun", "COLUMNS": "200"}
+            environment = {**plain, **changes, **variables}
+            os.execve(sys.executable, [sys.executable, "-m", "dw_lsp", "repl", *words], environment)
+        self.seen = ""
+
+    def wait_for(self, text: str, seconds: float = 60) -> None:
+        """Read until a text was shown behind what was waited for before."""
+        end = time.monotonic() + seconds
+        while text not in self.seen:
+            assert time.monotonic() < end, f"{text!r} did not come: {self.seen[-2000:]!r}"
+            if select.select([self.channel], [], [], 0.1)[0]:
+                try:
+                    self.seen += os.read(self.channel, 65536).decode("utf-8", "replace")
+                except OSError:
+                    raise AssertionError(f"it ended: {self.seen[-2000:]!r}") from None
+        self.seen = self.seen.partition(text)[2]
+
+    def type(self, keys: str) -> None:
+        """Type."""
+        os.write(self.channel, keys.encode())
+
+    def end(self) -> int:
+        """Wait for the program's end. Returns its exit code."""
+        with contextlib.suppress(OSError):
+            while os.read(self.channel, 65536):
+                pass
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.channel)
+        return os.waitstatus_to_exitcode(status)
+
+
+on_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
+
+
+@on_a_terminal
+def test_tab_completes_commands_files_variables_and_steps(flow) -> None:
+    pytest.importorskip("readline")
+    terminal = Terminal(flow.parent)
+    terminal.wait_for("dw> ")
+    terminal.type("loa\tcod\t\n")
+    terminal.wait_for("codes.dw.json: text, size")
+    terminal.type("arg te\tstar\n")
+    terminal.wait_for("arg text=star")
+    terminal.type("run co\t")
+    terminal.wait_for("run code")
+    terminal.type("\x15exit\n")
+    assert terminal.end() == 0
+
+
+@on_a_terminal
+def test_what_was_typed_is_remembered(tmp_path) -> None:
+    pytest.importorskip("readline")
+    for _ in range(2):
+        terminal = Terminal(tmp_path)
+        terminal.wait_for("dw> ")
+        terminal.type("status\n")
+        terminal.wait_for("stopped")
+        terminal.wait_for("dw> ")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    remembered = (tmp_path / "state" / "dw-lsp" / "history").read_text(encoding="utf-8")
+    assert remembered.count("status") >= 1
+
+
+@on_a_terminal
+def test_ctrl_c_at_the_prompt_drops_the_line(tmp_path) -> None:
+    terminal = Terminal(tmp_path)
+    terminal.wait_for("dw> ")
+    terminal.type("dance")
+    terminal.wait_for("dance")
+    terminal.type("\x03")
+    terminal.wait_for("dw> ")
+    terminal.type("status\n")
+    terminal.wait_for("stopped")
+    terminal.type("exit\n")
+    assert terminal.end() == 0
+
+
+@on_a_terminal
+def test_ctrl_c_cancels_a_run_and_the_worker_stays(tmp_path) -> None:
+    text = (ROOT / "workflows" / "shapes.dw.json").read_text(encoding="utf-8")
+    models = ROOT / "workflows" / "models"
+    text = text.replace('"./models/shapes"', json.dumps(str(models / "shapes")))
+    (tmp_path / "long.dw.json").write_text(text, encoding="utf-8")
+    terminal = Terminal(tmp_path, "long.dw.json", DW_SECURITY_ALLOWED_PATHS=str(models))
+    terminal.wait_for("dw> ")
+    terminal.type("arg steps=900\n")
+    terminal.wait_for("dw> ")
+    terminal.type("run\n")
+    terminal.wait_for("denoising")
+    terminal.type("\x03")
+    terminal.wait_for("cancelled after")
+    terminal.type("status\n")
+    terminal.wait_for("idle (process")
+    terminal.type("exit\n")
+    assert terminal.end() == 0
+
+
+# ---------------------------------------------------------------- words
+
+
+def test_memory_in_words() -> None:
+    part = Component("k", "vae", "AutoencoderKL", 2_500_000, "cuda:0", 0.2)
+    report = MemoryReport("cuda", "a card", 1, 2, 3_000_000_000, 8_000_000_000, 1, 2_000_000, 5_000_000, 1, (part,))
+    assert memory_lines(report) == [
+        "cuda, a card: 3.0 GB of 8.0 GB free",
+        "  worker 2.0 MB, host 5.0 MB free",
+        "  vae  AutoencoderKL, 2.5 MB, on cuda:0",
+    ]
+
+
+def test_what_is_not_known_is_said_so() -> None:
+    report = MemoryReport("cpu", "a processor", None, None, None, None, None, None, None, 0)
+    assert memory_lines(report)[:2] == ["cpu, a processor: unknown free", "  worker unknown, host unknown free"]
+
+
+def test_the_last_worker_is_told_of() -> None:
+    state = WorkerState("crashed", exit=WorkerExit(1, None, "The worker ended with exit code 1.", ()))
+    assert state_lines(state) == ["crashed", "  the last one: The worker ended with exit code 1."]
