@@ -248,6 +248,7 @@ def _bound(function: Callable[..., Any], server: Server) -> Callable[..., Any]:
 
 def _command(server: Server, name: str) -> Callable[..., Any]:
     async def execute(*arguments: Any) -> Any:
+        await server.configuration.known()
         return await server.commands.execute(name, arguments)
 
     return execute

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +13,10 @@ from pygls.exceptions import JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 from dw_lsp.settings import Settings, read_settings, settings_from_environment
+
+
+#: How long a command waits for a client's first settings, in seconds: then its others have to do.
+PATIENCE = 2.0
 
 
 class Configuration:
@@ -23,6 +29,7 @@ class Configuration:
         self._server, self._changed = server, changed
         self._base, self._problems = settings_from_environment(os.environ)
         self._told: set[str] = set()
+        self._known = asyncio.Event()
         self.settings = self._base
 
     def initialize(self, options: Any) -> None:
@@ -43,6 +50,7 @@ class Configuration:
                 problems += (f"the settings could not be read: {error.message}",)
             else:
                 problems += self._take(answers[0] if answers else None)
+        self._known.set()
         self._changed(self.settings)
         self._tell(problems)
 
@@ -52,6 +60,12 @@ class Configuration:
             problems = self._take(_section(settings))
             self._changed(self.settings)
             self._tell(problems)
+
+    async def known(self) -> None:
+        """Wait for the client's first answer: what is commanded right after the start goes by its settings, too."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._known.wait(), PATIENCE)
+        self._known.set()
 
     @property
     def pulls(self) -> bool:

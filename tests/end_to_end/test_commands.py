@@ -190,3 +190,62 @@ async def test_exit_without_shutdown_is_a_failure(tmp_path: Path) -> None:
     async with client(tmp_path) as session:
         session.notify("exit", None)
         assert await session.process.wait() == 1
+
+
+TEXT_STEP = '{ "name": "say", "task": { "command": "gather_inputs", "inputs": INPUTS }, "result": RESULT }'
+
+
+def saying(inputs: str, variables: str = "{}") -> str:
+    step = TEXT_STEP.replace("INPUTS", inputs).replace("RESULT", '{ "content_type": "text/plain" }')
+    return f'{{ "id": "say", "variables": {variables}, "steps": [ {step} ] }}'
+
+
+async def test_a_workflow_is_run_again_when_it_is_saved(tmp_path: Path) -> None:
+    async with client(tmp_path, settings={"worker": {"prewarm": "onRun"}, "run": {"onSave": True}}) as session:
+        uri = (tmp_path / "say.dw.json").as_uri()
+        saved = {"textDocument": {"uri": uri}}
+        session.open(uri, saying('["previous_result:nobody"]'))
+        await session.diagnostics(uri, 1)
+        session.notify("textDocument/didSave", saved)
+        session.replace(uri, saying('["variable:word"]', '{ "word": { "type": "string", "default": 5 } }'), 2)
+        session.notify("textDocument/didSave", saved)
+        session.replace(uri, saying('["hello"]'), 3)
+        await session.diagnostics(uri, 3)
+        session.notify("textDocument/didSave", saved)
+        finished = await session.heard("dw/runFinished", lambda run: run["outcome"] == "succeeded")
+        assert Path(finished["results"][0]["path"]).read_text(encoding="utf-8") == "hello"
+        assert finished["uri"] == uri and finished["runId"] == session.of("dw/runStarted")[-1]["runId"]
+        first = next(entry["value"] for entry in session.of("$/progress") if entry["value"]["kind"] == "begin")
+        assert first["message"] == "starting worker"
+
+
+async def test_results_go_into_the_folder_that_was_added(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second / "deep"):
+        folder.mkdir(parents=True)
+    async with client(first, settings={"worker": {"prewarm": "onRun"}, "outputDirectory": "made"}) as session:
+        uri = (second / "deep" / "say.dw.json").as_uri()
+        session.open(uri, saying('["hello"]'))
+
+        async def folder_written_to() -> Path:
+            (path,) = (await session.command("dw.plan", {"uri": uri}))["writes"]
+            return Path(path)
+
+        assert (await folder_written_to()).is_relative_to(second / "deep" / "made")
+        added = [{"uri": second.as_uri(), "name": "second"}]
+        session.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": added, "removed": []}})
+        assert (await folder_written_to()).is_relative_to(second / "made")
+        session.notify("workspace/didChangeWorkspaceFolders", {"event": {"added": [], "removed": added}})
+        assert (await folder_written_to()).is_relative_to(second / "deep" / "made")
+
+
+async def test_the_worker_is_started_when_a_workflow_is_opened(workspace: Path) -> None:
+    async with client(workspace) as session:
+        path = workspace / "workflows" / "shapes.dw.json"
+        session.open(path.as_uri(), path.read_text(encoding="utf-8"))
+        await session.heard("dw/workerState", lambda state: state["state"] == "starting")
+        await session.heard("dw/workerState", lambda state: state["state"] == "idle")
+        await session.command("dw.shutdown")
+        session.replace(path.as_uri(), path.read_text(encoding="utf-8") + " ", 2)
+        await session.diagnostics(path.as_uri(), 2)
+        assert (await session.command("dw.status"))["state"] == "stopped", "typing started a worker that was shut down"

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pygls.exceptions import JsonRpcInvalidParams
 
-from dw_lsp.server.arguments import COMMANDS, check_argument
+from dw_lsp.server.arguments import COMMANDS, DEEPEST, check_argument
 
 
 @pytest.mark.parametrize("arguments", [[], [None], [{}]])
@@ -39,3 +39,12 @@ def test_a_mistake_is_named(command: str, argument: Any, told: str) -> None:
 
 def test_there_are_the_ten_commands_of_the_contract() -> None:
     assert len(COMMANDS) == 10
+
+
+def test_what_is_nested_as_deeply_as_allowed_is_taken() -> None:
+    value: Any = "x"
+    for _ in range(DEEPEST):
+        value = {"a": value}
+    assert check_argument("dw.run", [{"uri": "x", "arguments": value}])["arguments"] == value
+    with pytest.raises(JsonRpcInvalidParams, match="'arguments' is nested more than 100 levels deep"):
+        check_argument("dw.run", [{"uri": "x", "arguments": {"a": value}}])

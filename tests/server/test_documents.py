@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dw_lsp.server.documents import Documents, UnreadableDocument, path_of
+from dw_lsp.server.documents import LARGEST_FILE, Documents, UnreadableDocument, path_of
 from dw_lsp.text.document import Document
 
 
@@ -21,6 +21,8 @@ def test_an_open_document_goes_before_its_file(tmp_path: Path) -> None:
     documents.close(file.as_uri())
     assert documents.load(file.as_uri()).text == "on disk"
 
+
+def test_another_spelling_of_a_uri_names_the_same_document(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     documents = Documents()
     documents.open(Document(file.as_uri().replace("a.json", "%61.json"), "typed"))
@@ -31,6 +33,14 @@ def test_an_open_document_goes_before_its_file(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_told(uri: str) -> None:
     with pytest.raises(UnreadableDocument):
         Documents().load(uri)
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    file = tmp_path / "large.dw.json"
+    with file.open("wb") as sparse:
+        sparse.truncate(LARGEST_FILE + 1)
+    with pytest.raises(UnreadableDocument, match="32 MB; a workflow has at most 32 MB"):
+        Documents().load(file.as_uri())
 
 
 def test_the_folder_that_holds_the_file_comes_first(tmp_path: Path) -> None:
