@@ -14,7 +14,6 @@ from pygls.lsp.server import LanguageServer
 
 from dw_lsp.settings import Settings, read_settings, settings_from_environment
 
-
 #: How long a command waits for a client's first settings, in seconds: then its others have to do.
 PATIENCE = 2.0
 
