@@ -1,7 +1,7 @@
 """Real workflows with one seeded mistake each: found at the token at fault, with the right code.
 
-The workflows are the repository's own, and those of a folder of real files where one is at hand (DW_TEST_CORPUS, or
-`../shared/corpus`). Unchanged, they must give no error at all but what is known of them.
+The workflows are the repository's own, those written to have something of everything (`tests/data/workflows`), and
+those of a folder of real files where one is at hand (DW_TEST_CORPUS, or `../shared/corpus`). Unchanged, they must give no error at all but what is known of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from dw_lsp.workflow.reader import read
 ROOT = Path(__file__).resolve().parents[2]
 CORPUS = Path(os.environ.get("DW_TEST_CORPUS", ROOT.parent / "shared" / "corpus"))
 OWN = sorted((ROOT / "workflows").glob("*.dw.json"))
-FILES = [*OWN, *sorted(CORPUS.rglob("*.json"))]
+WRITTEN = sorted((ROOT / "tests" / "data" / "workflows").glob("*.dw.json"))
+FILES = [*OWN, *WRITTEN, *sorted(CORPUS.rglob("*.json"))]
 #: The one file that is known to be wrong, and where.
 KNOWN = {"FluxFill.json": ["unknown-variable"]}
 SHARE_FOUND = 0.95
@@ -98,8 +99,9 @@ def own_result(text: str, root: Object, source: random.Random) -> Iterator[Mutat
 
 def members_named(root: Object, *names: str) -> Iterator[tuple[Object, Member]]:
     """The members of these names that the format itself knows, not those that a call's arguments happen to have."""
+    variables = root.get("variables")
     for node in walk(root):
-        if isinstance(node, Object) and node.member("component_type") is None:
+        if isinstance(node, Object) and node is not variables and node.member("component_type") is None:
             for member in node.members:
                 if member.key.value in names:
                     yield node, member
