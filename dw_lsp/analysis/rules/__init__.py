@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dw_lsp.analysis.findings import Finding, Rule
-from dw_lsp.analysis.rules import references, steps, structure, syntax, values
+from dw_lsp.analysis.rules import arguments, references, steps, structure, syntax, values
 from dw_lsp.analysis.rules.context import Context
 
 Check = Callable[[Context], Iterator[Finding]]
@@ -35,4 +35,7 @@ RULES: tuple[Rule, ...] = (
     references.UNUSED_VARIABLE,
     references.UNKNOWN_STEP,
     references.STEP_ORDER,
+    arguments.UNKNOWN_ARGUMENT,
+    arguments.MISSING_ARGUMENT,
+    arguments.ARGUMENT_TYPE,
 )
