@@ -1,7 +1,8 @@
 """Real workflows with one seeded mistake each: found at the token at fault, with the right code.
 
 The workflows are the repository's own, those written to have something of everything (`tests/data/workflows`), and
-those of a folder of real files where one is at hand (DW_TEST_CORPUS, or `../shared/corpus`). Unchanged, they must give no error at all but what is known of them.
+those of a folder of real files where one is at hand (DW_TEST_CORPUS, or `../shared/corpus`). Unchanged, they must give
+no error at all but what is known of them.
 """
 
 from __future__ import annotations
