@@ -1,10 +1,11 @@
-"""What a rule says: the rule itself, and a finding at a place in the text."""
+"""What a rule says: the rule itself, a finding at a place in the text, and how it may be mended."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from dw_lsp.text.edits import Edit
 from dw_lsp.text.syntax_tree import Range
 
 Severity: TypeAlias = Literal["error", "warning", "information", "hint"]
@@ -34,6 +35,19 @@ class Related:
 
 
 @dataclass(frozen=True)
+class Fix:
+    """A way to mend a finding.
+
+    `preferred`: the one that is most likely meant. `safe`: certain enough to be done without a look, by "fix all".
+    """
+
+    title: str
+    edits: tuple[Edit, ...]
+    preferred: bool = False
+    safe: bool = False
+
+
+@dataclass(frozen=True)
 class Finding:
     """A mistake: which rule found it, where, and what to do."""
 
@@ -43,3 +57,4 @@ class Finding:
     message: str
     related: tuple[Related, ...] = ()
     tags: tuple[Tag, ...] = ()
+    fixes: tuple[Fix, ...] = ()

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from dw_lsp.analysis.findings import Finding, Related, Rule, Tag
+from dw_lsp.analysis.findings import Finding, Fix, Related, Rule, Tag
 from dw_lsp.analysis.workspace import Workspace
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range
@@ -23,10 +23,15 @@ class Context:
 
 
 def finding(
-    rule: Rule, place: Range, message: str, related: tuple[Related, ...] = (), tags: tuple[Tag, ...] = ()
+    rule: Rule,
+    place: Range,
+    message: str,
+    related: tuple[Related, ...] = (),
+    tags: tuple[Tag, ...] = (),
+    fixes: tuple[Fix, ...] = (),
 ) -> Finding:
     """A finding of a rule, with its severity."""
-    return Finding(rule.code, rule.severity, place, message, related, tags)
+    return Finding(rule.code, rule.severity, place, message, related, tags, fixes)
 
 
 def nearest(name: str, known: Collection[str]) -> str | None:
