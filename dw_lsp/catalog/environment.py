@@ -1,0 +1,120 @@
+"""The Python that runs the models: where its packages lie and which versions they have. Imports none of them."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Distributions whose name differs from that of the module they bring.
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "cv2": "opencv-python",
+    "modelopt": "nvidia-modelopt",
+    "optimum": "optimum-quanto",
+    "auto_round": "auto-round",
+    "note_seq": "note-seq",
+    "controlnet_aux": "controlnet-aux",
+}
+_ASK = "import json, sys; print(json.dumps(sys.path))"
+_PATIENCE = 15.0
+_VERSION = re.compile(rb"^__version__\s*=\s*[\"']([^\"']+)[\"']", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Package:
+    """An installed package: the folder of its sources, and its version if that can be told."""
+
+    name: str
+    folder: Path
+    version: str | None
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python and the folders in which it looks for packages; `problem` says why there are none."""
+
+    python: str
+    search_path: tuple[Path, ...]
+    problem: str | None = None
+
+    def package(self, name: str) -> Package | None:
+        """The package of that import name with its sources, or `None`."""
+        return _package(self.search_path, name)
+
+    def has(self, name: str) -> bool:
+        """Whether a module of that name can be imported: a package, a namespace, a single or a compiled file."""
+        return any(_has(folder, name) for folder in self.search_path)
+
+
+def environment_of(python: str | None) -> Environment:
+    """The environment of an interpreter. Arguments: its command (`None`: the one that runs this)."""
+    if python is None or _is_this(python):
+        return Environment(sys.executable, _folders(sys.path))
+    return _asked(python)
+
+
+def pip_install(module: str) -> str:
+    """The command, for people, that brings a module."""
+    return f"pip install {DISTRIBUTIONS.get(module, module)}"
+
+
+def _is_this(python: str) -> bool:
+    # Started without its site packages, this interpreter cannot see what its worker will see.
+    return not sys.flags.no_site and os.path.abspath(os.path.expanduser(python)) == os.path.abspath(sys.executable)
+
+
+@functools.lru_cache(maxsize=16)
+def _asked(python: str) -> Environment:
+    """Ask an interpreter itself: only it knows its `.pth` files, user site and the layout of its platform."""
+    command = [os.path.expanduser(python), "-c", _ASK]
+    try:
+        answer = subprocess.run(
+            command, capture_output=True, timeout=_PATIENCE, check=True, stdin=subprocess.DEVNULL, text=True
+        )
+        paths = json.loads(answer.stdout)
+    except (OSError, ValueError, subprocess.SubprocessError) as error:
+        return Environment(python, (), f"{python} cannot be asked for its packages: {error}")
+    return Environment(python, _folders(paths[1:]))  # The first is the folder of what it was given to run.
+
+
+def _folders(paths: list[str]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(Path(path) for path in paths if path and os.path.isdir(path)))
+
+
+@functools.lru_cache(maxsize=256)
+def _package(search_path: tuple[Path, ...], name: str) -> Package | None:
+    for folder in search_path:
+        package = folder / name
+        if (package / "__init__.py").is_file():
+            return Package(name, package, _version(folder, package, name))
+    return None
+
+
+def _version(folder: Path, package: Path, name: str) -> str | None:
+    normal = re.sub(r"[-_.]+", "_", DISTRIBUTIONS.get(name, name)).lower()
+    try:
+        entries = os.listdir(folder)
+    except OSError:
+        return None
+    for entry in entries:
+        stem, _, rest = entry.partition("-")
+        if entry.endswith(".dist-info") and re.sub(r"[-_.]+", "_", stem).lower() == normal:
+            return rest.removesuffix(".dist-info")
+    try:
+        found = _VERSION.search((package / "__init__.py").read_bytes())
+    except OSError:
+        return None
+    return found[1].decode() if found else None
+
+
+@functools.lru_cache(maxsize=2048)
+def _has(folder: Path, name: str) -> bool:
+    if (folder / name).is_dir() or (folder / f"{name}.py").is_file():
+        return True
+    return any(folder.glob(f"{name}.*.so")) or (folder / f"{name}.pyd").is_file()
