@@ -10,6 +10,7 @@ from dw_lsp.workflow.format.shapes import (
     FlagShape,
     ListShape,
     MapShape,
+    MediumShape,
     NullShape,
     NumberShape,
     ObjectShape,
@@ -57,7 +58,7 @@ def _schema(shape: Shape, definitions: dict[str, Schema]) -> Schema:
         return _or_reference({"type": "object", "additionalProperties": _schema(shape.value, definitions)})
     if isinstance(shape, NullShape):
         return {"type": "null"}
-    assert isinstance(shape, AnyShape)
+    assert isinstance(shape, (AnyShape, MediumShape))
     return {}
 
 
@@ -79,6 +80,8 @@ def _text(shape: TextShape) -> Schema:
 def _number(shape: NumberShape) -> Schema:
     limits = {"minimum": shape.least, "maximum": shape.most, "exclusiveMinimum": shape.above}
     kind = "integer" if shape.whole else "number"
+    if shape.choices:
+        return {"type": kind, "enum": list(shape.choices)}
     return {"type": kind, **{name: limit for name, limit in limits.items() if limit is not None}}
 
 

@@ -13,6 +13,7 @@ from dw_lsp.workflow.format.shapes import (
     FlagShape,
     ListShape,
     MapShape,
+    MediumShape,
     NullShape,
     NumberShape,
     ObjectShape,
@@ -59,6 +60,7 @@ _NODES: dict[type, type[Node] | tuple[type[Node], ...]] = {
     ListShape: Array,
     MapShape: Object,
     ObjectShape: Object,
+    MediumShape: (String, Object, Array),
 }
 
 
@@ -87,6 +89,8 @@ def _text(node: String, shape: TextShape, name: str) -> Iterator[Finding]:
 
 
 def _number(node: Number, shape: NumberShape, name: str) -> Iterator[Finding]:
+    if shape.choices and node.value not in shape.choices:
+        yield finding(INVALID_VALUE, node.range, f"{name} is one of {', '.join(map(str, shape.choices))}.")
     if shape.least is not None and node.value < shape.least:
         yield finding(INVALID_VALUE, node.range, f"{name} is at least {shape.least:g}.")
     if shape.most is not None and node.value > shape.most:
@@ -118,7 +122,12 @@ def wanted(shape: Shape) -> str:
         return " or ".join([", ".join(parts[:-1]), parts[-1]]) if len(parts) > 1 else parts[0]
     if isinstance(shape, NumberShape):
         return "a whole number" if shape.whole else "a number"
+    if isinstance(shape, MediumShape):
+        return f"{_MEDIA[shape.kind]} (a path, an address or a reference)"
     return _WANTED.get(type(shape), "any value")
+
+
+_MEDIA = {"image": "an image", "video": "a video", "audio": "a sound", "medium": "an image, a video or a sound"}
 
 
 _WANTED = {

@@ -30,12 +30,13 @@ class TextShape:
 
 @dataclass(frozen=True)
 class NumberShape:
-    """A number: `whole` without fraction; `least` and `most` are allowed, `above` is not."""
+    """A number: `whole` without fraction; `least` and `most` are allowed, `above` is not; `choices` only these."""
 
     whole: bool = False
     least: float | None = None
     most: float | None = None
     above: float | None = None
+    choices: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,13 @@ class FlagShape:
 @dataclass(frozen=True)
 class NullShape:
     """Null, where it means something."""
+
+
+@dataclass(frozen=True)
+class MediumShape:
+    """A picture, a video or a sound: a path or address, an object with a location, or a list of those."""
+
+    kind: Literal["image", "video", "audio", "medium"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,7 @@ class ObjectShape:
         return next((candidate for candidate in self.properties if candidate.name == name), None)
 
 
-_Scalar: TypeAlias = TextShape | NumberShape | FlagShape | NullShape
+_Scalar: TypeAlias = TextShape | NumberShape | FlagShape | NullShape | MediumShape
 Shape: TypeAlias = AnyShape | _Scalar | ListShape | MapShape | AnyOf | ObjectShape
 
 ANY = AnyShape()

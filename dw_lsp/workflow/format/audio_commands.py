@@ -1,0 +1,291 @@
+"""Task commands on sound."""
+
+from __future__ import annotations
+
+from dw_lsp.workflow.format.command import (
+    ABOVE_ZERO,
+    AUDIO,
+    COUNT,
+    COUNT_FROM_ZERO,
+    FRAMES_PER_SECOND,
+    FROM_ZERO,
+    FULL_SCALE,
+    SAMPLE_RATE,
+    SHARE,
+    Command,
+    needed,
+    one_of,
+    optional,
+)
+from dw_lsp.workflow.format.shapes import ANY, ARGUMENTS, FLAG, NUMBER, TEXT, ListShape, NumberShape
+
+_TRACK = needed("audio", AUDIO, "The sound.")
+_TRACKS = needed("audios", ListShape(ANY), "The sounds.")
+_CROSSFADE = optional("crossfade_ms", FROM_ZERO, "Length of the crossfade in milliseconds.")
+_SHOTS = optional("shots", ANY, "Where the shots lie.")
+_SPAN = (
+    optional("start_seconds", FROM_ZERO, "Where it begins, in seconds."),
+    optional("duration_seconds", ABOVE_ZERO, "How long it is, in seconds."),
+    optional("start_frame", COUNT_FROM_ZERO, "Where it begins, in frames."),
+    optional("num_frames", COUNT, "How long it is, in frames."),
+    FRAMES_PER_SECOND,
+    SAMPLE_RATE,
+)
+
+_CHANGES = (
+    Command(
+        "compress_audio",
+        "Evens out loud and soft parts, limits peaks, or mutes what is soft.",
+        (
+            _TRACK,
+            needed("threshold_dbfs", NUMBER, "Level from which it works, in dB below full scale."),
+            optional("ratio", ABOVE_ZERO, "How strongly.", 4.0),
+            optional("attack_ms", FROM_ZERO, "How soon it sets in.", 10.0),
+            optional("release_ms", FROM_ZERO, "How soon it lets go.", 100.0),
+            optional("mode", one_of("compress", "limit", "gate"), "Which of the three.", "compress"),
+            SAMPLE_RATE,
+        ),
+        "audio",
+        dialect="B",
+    ),
+    Command(
+        "crossfade_audio",
+        "Joins tracks with a crossfade.",
+        (_TRACKS, optional("crossfade_ms", FROM_ZERO, "Length of the crossfade in milliseconds.", 75), SAMPLE_RATE),
+        "audio",
+    ),
+    Command(
+        "fade_audio",
+        "Fades a track in and out.",
+        (
+            _TRACK,
+            optional("fade_in_ms", FROM_ZERO, "Length of the rise in milliseconds.", 0),
+            optional("fade_out_ms", FROM_ZERO, "Length of the fall in milliseconds.", 0),
+            SAMPLE_RATE,
+        ),
+        "audio",
+        dialect="B",
+    ),
+    Command(
+        "filter_audio",
+        "Keeps or removes a range of frequencies.",
+        (
+            _TRACK,
+            needed("cutoff_hz", ABOVE_ZERO, "Frequency of the filter."),
+            optional("kind", one_of("lowpass", "highpass", "bandpass", "notch"), "Which filter.", "lowpass"),
+            optional("q", NUMBER, "How sharp it is.", 0.707),
+            SAMPLE_RATE,
+        ),
+        "audio",
+        dialect="B",
+    ),
+    Command(
+        "gain_audio",
+        "Makes a stretch of a track louder or softer.",
+        (_TRACK, needed("gain_db", NUMBER, "By how many decibels."), *_SPAN),
+        "audio",
+        dialect="B",
+    ),
+    Command(
+        "loop_audio",
+        "Lengthens a track by repeating it.",
+        (
+            _TRACK,
+            optional("duration_seconds", ABOVE_ZERO, "New length in seconds."),
+            optional("target_frames", COUNT, "New length in frames."),
+            FRAMES_PER_SECOND,
+            optional("crossfade_ms", FROM_ZERO, "Length of the crossfade in milliseconds.", 250),
+            SAMPLE_RATE,
+        ),
+        "audio",
+        dialect="B",
+    ),
+    Command(
+        "mix_audio",
+        "Plays tracks at the same time.",
+        (_TRACKS, optional("gains", ANY, "How loud each is."), SAMPLE_RATE),
+        "audio",
+        dialect="B",
+    ),
+    Command(
+        "normalize_audio",
+        "Brings a track to a peak or a loudness.",
+        (
+            _TRACK,
+            optional("peak_dbfs", NUMBER, "Level of the loudest sample.", -1.0),
+            optional("target_lufs", FULL_SCALE, "Loudness as a whole."),
+            optional("limit", FLAG, "Hold back peaks above.", False),
+            SAMPLE_RATE,
+        ),
+        "audio",
+        dialect="B",
+    ),
+    Command(
+        "resample_audio",
+        "Changes the sample rate.",
+        (_TRACK, needed("target_sample_rate", ABOVE_ZERO, "New samples per second."), SAMPLE_RATE),
+        "audio",
+        dialect="B",
+    ),
+    Command(
+        "slice_audio",
+        "Cuts a part out of a track.",
+        (
+            _TRACK,
+            *_SPAN,
+            optional("lead_frames", COUNT_FROM_ZERO, "Frames that are taken before it.", 0, dialect="B"),
+        ),
+        "audio",
+    ),
+    Command(
+        "separate_stems",
+        "Parts a track into vocals, drums, bass and the rest.",
+        (_TRACK, SAMPLE_RATE),
+        dialect="B",
+        device=True,
+    ),
+)
+
+_MEASURES = (
+    Command("analyze_audio", "Measures levels and spectrum.", (_TRACK, SAMPLE_RATE), "data", dialect="B"),
+    Command(
+        "analyze_beats",
+        "Finds tempo and beats.",
+        (
+            _TRACK,
+            SAMPLE_RATE,
+            optional("tempo_bpm", ABOVE_ZERO, "The tempo, if it is known."),
+            optional("anchors", ANY, "Times that are known to be beats."),
+            optional("min_bpm", ABOVE_ZERO, "Slowest tempo that is looked for.", 60),
+            optional("max_bpm", ABOVE_ZERO, "Fastest tempo that is looked for.", 200),
+        ),
+        "data",
+        dialect="B",
+    ),
+    Command(
+        "attribute_voices",
+        "Says who sings or speaks each line.",
+        (
+            _TRACK,
+            needed("voices", ANY, "A recording of each voice."),
+            optional("lines", ANY, "The lines."),
+            optional("windows", ANY, "Stretches that are judged one by one."),
+            optional("window_seconds", ABOVE_ZERO, "Length of a stretch.", 2.0),
+            optional("min_reference_seconds", ABOVE_ZERO, "Shortest recording that will do.", 3.0),
+            optional("separate", FLAG, "Take the voice out of the music first.", True),
+        ),
+        "data",
+        dialect="B",
+        device=True,
+    ),
+    Command(
+        "check_script",
+        "Compares what is spoken with what is written.",
+        (
+            _TRACK,
+            needed("lines", ANY, "The lines."),
+            optional("similarity", SHARE, "How alike they must be.", 0.85),
+            optional("model_name", TEXT, "Model that listens.", "openai/whisper-base"),
+            optional("sample_rate", ANY, "Samples per second."),
+            _SHOTS,
+        ),
+        "data",
+        dialect="B",
+        device=True,
+    ),
+    Command(
+        "find_loop_bed",
+        "Finds stretches that can be repeated without being noticed.",
+        (
+            _TRACK,
+            optional("start_seconds", FROM_ZERO, "Where the search begins."),
+            optional("end_seconds", ABOVE_ZERO, "Where it ends."),
+            optional("min_seconds", ABOVE_ZERO, "Shortest stretch.", 0.5),
+            optional("max_seconds", ABOVE_ZERO, "Longest stretch.", 2.0),
+            optional("max_bin_dbfs", FULL_SCALE, "Loudest single frequency.", -55.0),
+            optional("max_mean_dbfs", FULL_SCALE, "Loudest mean.", -60.0),
+            optional("max_spike_db", FROM_ZERO, "Largest peak above the mean.", 12.0),
+            optional("crossfade_ms", FROM_ZERO, "Length of the crossfade in milliseconds.", 250),
+            optional("loop_seconds", ABOVE_ZERO, "Length to which it would be repeated.", 10.0),
+            optional("target_bed_dbfs", FULL_SCALE, "Level to which it is brought.", -60.0),
+            optional("max_candidates", COUNT, "Most stretches that are told.", 5),
+            _SHOTS,
+            FRAMES_PER_SECOND,
+        ),
+        dialect="B",
+    ),
+    Command(
+        "measure_sync",
+        "Measures by how much a sound lags behind another.",
+        (
+            _TRACK,
+            needed("reference", AUDIO, "The sound it is compared with."),
+            optional("max_lag_seconds", ABOVE_ZERO, "Largest lag that is looked for.", 2.0),
+            optional("threshold_seconds", FROM_ZERO, "Lag that is let pass.", 0.1),
+            optional("min_confidence", SHARE, "How certain it must be.", 0.3),
+            SAMPLE_RATE,
+        ),
+        "data",
+        dialect="B",
+    ),
+    Command(
+        "plan_cuts",
+        "Makes a list of cuts for a music video.",
+        (
+            needed("transcript", ANY, "What is sung, with times."),
+            optional("lyrics", ANY, "What is sung."),
+            optional("beats", ANY, "Times of the beats."),
+            optional("segment_by", one_of("line", "stanza", "beat"), "What a scene follows.", "line"),
+            optional("fps", ABOVE_ZERO, "Frames per second.", 24),
+            optional("duration_s", ABOVE_ZERO, "Length of the whole."),
+            optional("min_scene_s", FROM_ZERO, "Shortest scene.", 1.0),
+            optional("max_scene_s", ABOVE_ZERO, "Longest scene."),
+            optional("vocal_tail_s", FROM_ZERO, "How long a scene goes on behind its line.", 0.0),
+            optional("include_instrumental_gaps", FLAG, "Scenes where nobody sings.", True),
+            optional("min_gap_seconds", FROM_ZERO, "Shortest of those.", 2.0),
+            optional("snap_to_beats", FLAG, "Cut on the beat.", False),
+            optional("modulus", COUNT, "Frames of a scene are this times n, plus the remainder."),
+            optional("remainder", COUNT_FROM_ZERO, "See modulus."),
+            optional("min_frames", COUNT, "Fewest frames of a scene."),
+            optional("max_frames", COUNT, "Most frames of a scene."),
+            optional("lead_s", NumberShape(least=0), "How long a scene begins before its line."),
+        ),
+        "data",
+        dialect="B",
+    ),
+    Command(
+        "transcribe_audio",
+        "Writes down what is spoken.",
+        (
+            _TRACK,
+            optional("sample_rate", ANY, "Samples per second."),
+            optional("model_name", TEXT, "Model that listens."),
+            optional("timestamps", ANY, "Whether times are told too."),
+        ),
+        dialect="B",
+        others="ignored",
+        device=True,
+    ),
+)
+
+_SPEECH = Command(
+    "generate_speech",
+    "Speaks a text.",
+    (
+        optional("text", TEXT, "What is spoken."),
+        optional("seed", COUNT_FROM_ZERO, "Seed of the voice."),
+        optional("messages", ANY, "A conversation, in place of the text."),
+        optional("model_name", TEXT, "Model that speaks.", "suno/bark-small"),
+        optional("voice_preset", TEXT, "Which voice."),
+        optional("speaker_embedding", ANY, "A voice as numbers."),
+        optional("forward_params", ARGUMENTS, "Keywords of the model's call."),
+        optional("generate_kwargs", ARGUMENTS, "Keywords of the generation."),
+    ),
+    "audio",
+    dialect="B",
+    others="ignored",
+    device=True,
+    seed=True,
+)
+
+AUDIO_COMMANDS = (*_CHANGES, *_MEASURES, _SPEECH)
