@@ -1,10 +1,13 @@
-"""What the analysis may ask of the world outside a document: other files, and whether they are there."""
+"""What the analysis may ask of the world outside a document: other files, what is installed, what is allowed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
+
+from dw_lsp.catalog.catalog import Catalog, catalog_of
+from dw_lsp.settings import SecuritySettings, Settings
 
 
 class Workspace(Protocol):
@@ -20,12 +23,21 @@ class Workspace(Protocol):
     def read(self, path: Path) -> str | None:
         """The text of a file as the editor has it, else as it is on disk; `None` if it cannot be read."""
 
+    @property
+    def catalog(self) -> Catalog:
+        """What is installed in the worker's Python."""
+
+    @property
+    def security(self) -> SecuritySettings:
+        """What a workflow may do."""
+
 
 class DiskWorkspace:
-    """Folders as they are on disk. Arguments: the folders."""
+    """Folders as they are on disk. Arguments: the folders; the settings."""
 
-    def __init__(self, roots: Sequence[Path]):
+    def __init__(self, roots: Sequence[Path], settings: Settings | None = None):
         self._roots = tuple(roots)
+        self._settings = settings or Settings()
 
     @property
     def roots(self) -> Sequence[Path]:
@@ -42,3 +54,13 @@ class DiskWorkspace:
             return path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return None
+
+    @property
+    def catalog(self) -> Catalog:
+        """What is installed in the worker's Python."""
+        return catalog_of(self._settings.worker.python or None, bool(self._settings.worker.command))
+
+    @property
+    def security(self) -> SecuritySettings:
+        """What a workflow may do."""
+        return self._settings.security

@@ -19,7 +19,7 @@ from dw_lsp.catalog.nearest import nearest_names
 from dw_lsp.catalog.shipped import Shipped, read_shipped
 from dw_lsp.catalog.signatures import ClassSource, Signature, read_class, united
 from dw_lsp.catalog.sources import Definition, module_file, scan
-from dw_lsp.catalog.store import Store
+from dw_lsp.catalog.store import Store, cache_folder
 
 Status: TypeAlias = Literal["class", "value", "unknown", "absent", "unread"]
 #: Names of number types, for a Python without torch.
@@ -295,6 +295,16 @@ class Catalog:
         return ClassEntry(
             definition.name, package.name, module, package.folder / definition.file, kind, definition.bases
         )
+
+
+@functools.lru_cache(maxsize=4)
+def catalog_of(python: str | None, is_elsewhere: bool = False) -> Catalog:
+    """The catalogue of an interpreter. Arguments: its command (`None`: this one); whether the worker runs elsewhere."""
+    if is_elsewhere:
+        environment = Environment("", (), "the worker is started by a command of its own, perhaps on another machine")
+    else:
+        environment = environment_of(python)
+    return Catalog(environment, Store(cache_folder()))
 
 
 def _exports(package: Package) -> list[list[Any]]:

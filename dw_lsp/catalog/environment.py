@@ -54,9 +54,8 @@ class Environment:
 
 def environment_of(python: str | None) -> Environment:
     """The environment of an interpreter. Arguments: its command (`None`: the one that runs this)."""
-    if python is None or _is_this(python):
-        return Environment(sys.executable, _folders(sys.path))
-    return _asked(python)
+    python = python or sys.executable
+    return Environment(python, _folders(sys.path)) if _is_this(python) else _asked(python)
 
 
 def pip_install(module: str) -> str:

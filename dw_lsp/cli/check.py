@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT, diagnose
@@ -13,6 +12,7 @@ from dw_lsp.analysis.rules import RULES
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.cli.inputs import UnusableInput, read_document, read_settings, tell, workspace_folder
 from dw_lsp.cli.reports import REPORTS, Place, Report, Reported
+from dw_lsp.settings import Settings
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Range
 from dw_lsp.workflow.recognition import is_workflow
@@ -24,7 +24,7 @@ SKIPPED_FOLDERS = frozenset({"node_modules"})
 
 def check(options: argparse.Namespace) -> int:
     """Check the paths and print the report. Returns the exit code: 0 clean, 1 findings, 2 something was not checked."""
-    checking = _Checking(read_settings().diagnostics.severity)
+    checking = _Checking(read_settings())
     for text in options.paths:
         checking.path(Path(text))
     if not checking.files and not checking.unread:
@@ -43,11 +43,11 @@ def check(options: argparse.Namespace) -> int:
 class _Checking:
     """What has been found so far, in how many files, and how many paths could not be read."""
 
-    def __init__(self, severities: Mapping[str, str]):
+    def __init__(self, settings: Settings):
         self.found: list[Reported] = []
         self.files = 0
         self.unread = 0
-        self._severities = severities
+        self._settings = settings
         self._seen: set[Path] = set()
 
     def path(self, path: Path) -> None:
@@ -73,7 +73,7 @@ class _Checking:
             return
         if _is_workflow(path, document):
             self.files += 1
-            self.found += check_document(document, path, self._severities)
+            self.found += check_document(document, path, self._settings)
         elif named:
             tell(f"{path} is no workflow (no `steps` with a pipeline, task or workflow); it was not checked")
 
@@ -94,10 +94,10 @@ def _is_workflow(path: Path, document: Document) -> bool:
     return len(document.text) > LARGEST_DOCUMENT or is_workflow(document.root, path.name, document.language_id)
 
 
-def check_document(document: Document, path: Path, severities: Mapping[str, str]) -> list[Reported]:
+def check_document(document: Document, path: Path, settings: Settings) -> list[Reported]:
     """The findings of one document, with the places that people and programs look them up by."""
-    workspace = DiskWorkspace([workspace_folder(path)])
-    return [_reported(finding, document, path) for finding in diagnose(document, workspace, severities)]
+    workspace = DiskWorkspace([workspace_folder(path)], settings)
+    return [_reported(found, document, path) for found in diagnose(document, workspace, settings.diagnostics.severity)]
 
 
 def _reported(finding: Finding, document: Document, path: Path) -> Reported:

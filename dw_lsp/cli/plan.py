@@ -45,7 +45,7 @@ def _planned(path: Path, arguments: dict[str, Value], settings: Settings) -> Pla
     """The plan. Raises `UnusableInput` with all that keeps the run from being started."""
     # Whoever wants a file planned says that it is a workflow; what it lacks to be one is then a mistake.
     document = dataclasses.replace(read_document(path), language_id=LANGUAGE_ID)
-    errors = [one for one in check_document(document, path, settings.diagnostics.severity) if one.severity == "error"]
+    errors = [one for one in check_document(document, path, settings) if one.severity == "error"]
     if errors:
         raise UnusableInput("\n".join(["the workflow would not start:", *map(finding_line, errors)]))
     try:

@@ -89,7 +89,7 @@ def prepare(options: argparse.Namespace, path: Path, settings: Settings) -> RunR
 
 
 def _refuse_mistakes(document: Document, path: Path, settings: Settings) -> None:
-    findings = diagnose(document, DiskWorkspace([workspace_folder(path)]), settings.diagnostics.severity)
+    findings = diagnose(document, DiskWorkspace([workspace_folder(path)], settings), settings.diagnostics.severity)
     errors = [finding for finding in findings if finding.severity == "error"]
     for finding in errors:
         print(_placed(document, path, finding.range, f"error: {finding.message} [{finding.code}]"), file=sys.stderr)

@@ -69,6 +69,7 @@ class Server(QuietLanguageServer):
         return bool(window and window.work_done_progress)
 
     def _settings_changed(self, settings: Settings) -> None:
+        self.documents.settings = settings
         self.supervisor.configure(settings)
         self.diagnostics.schedule_all()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from pygls.uris import from_fs_path, to_fs_path
 
 from dw_lsp.analysis.workspace import DiskWorkspace
+from dw_lsp.settings import Settings
 from dw_lsp.text.document import Change, Document
 from dw_lsp.text.positions import Encoding
 
@@ -26,6 +27,7 @@ class Documents:
     def __init__(self) -> None:
         self._open: dict[str, Document] = {}
         self.folders: tuple[Path, ...] = ()
+        self.settings = Settings()
 
     def __iter__(self) -> Iterator[Document]:
         return iter(tuple(self._open.values()))
@@ -87,12 +89,12 @@ class Documents:
 
     def workspace(self, uri: str) -> DiskWorkspace:
         """The workspace around a document: files as they are in the editor, else on disk."""
-        return _OpenWorkspace(self, self.roots(uri))
+        return _OpenWorkspace(self, self.roots(uri), self.settings)
 
 
 class _OpenWorkspace(DiskWorkspace):
-    def __init__(self, documents: Documents, roots: Sequence[Path]):
-        super().__init__(roots)
+    def __init__(self, documents: Documents, roots: Sequence[Path], settings: Settings):
+        super().__init__(roots, settings)
         self._documents = documents
 
     def read(self, path: Path) -> str | None:
