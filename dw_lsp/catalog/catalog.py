@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
 from dw_lsp.catalog.classes import ClassEntry, Kind, PackageIndex, bases_in, kind_of
-from dw_lsp.catalog.environment import Environment, Package
+from dw_lsp.catalog.environment import Environment, Package, environment_of
 from dw_lsp.catalog.exports import Export, holds, modules_of, read_exports
 from dw_lsp.catalog.nearest import nearest_names
 from dw_lsp.catalog.shipped import Shipped, read_shipped
