@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from dw_lsp.catalog.catalog import Catalog, catalog_of
+from dw_lsp.catalog.models import hub_cache
 from dw_lsp.settings import SecuritySettings, Settings
+from dw_lsp.text.document import Document
 
 
 class Workspace(Protocol):
@@ -22,6 +26,13 @@ class Workspace(Protocol):
 
     def read(self, path: Path) -> str | None:
         """The text of a file as the editor has it, else as it is on disk; `None` if it cannot be read."""
+
+    def document(self, path: Path) -> Document | None:
+        """The document in a file, as `read` gives it; its tree is kept as long as the text is the same."""
+
+    @property
+    def hub_cache(self) -> Path:
+        """Where the worker keeps models that it downloads."""
 
     @property
     def catalog(self) -> Catalog:
@@ -55,6 +66,16 @@ class DiskWorkspace:
         except (OSError, UnicodeDecodeError):
             return None
 
+    def document(self, path: Path) -> Document | None:
+        """The document in a file; its tree is kept as long as the text is the same."""
+        text = self.read(path)
+        return None if text is None else _document(path.absolute().as_uri(), text)
+
+    @property
+    def hub_cache(self) -> Path:
+        """Where the worker keeps models that it downloads."""
+        return hub_cache({**os.environ, **self._settings.worker.environment})
+
     @property
     def catalog(self) -> Catalog:
         """What is installed in the worker's Python."""
@@ -64,3 +85,9 @@ class DiskWorkspace:
     def security(self) -> SecuritySettings:
         """What a workflow may do."""
         return self._settings.security
+
+
+@functools.lru_cache(maxsize=64)
+def _document(uri: str, text: str) -> Document:
+    """The document of a file that is not open: those of one text share their tree."""
+    return Document(uri, text)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from dw_lsp.text.parser import Parsed, parse
 from dw_lsp.text.positions import Encoding, LineIndex, Position
@@ -56,3 +59,20 @@ class Document:
                 text = text[:start] + change.text + text[end:]
             lines = LineIndex(text)
         return Document(self.uri, text, version, self.language_id)
+
+
+def path_of(uri: str) -> Path | None:
+    """The file that a URI names; `None` for other schemes, such as that of a document that was never saved."""
+    parts = urlsplit(uri)
+    if parts.scheme != "file":
+        return None
+    path = unquote(parts.path)
+    if os.name == "nt" and path[2:3] == ":":
+        path = path[1:]  # A drive stands behind the slash that begins every path of a URI.
+    return Path(f"//{parts.netloc}{path}" if parts.netloc and os.name == "nt" else path)
+
+
+def folder_of(uri: str) -> Path | None:
+    """The folder of the file that a URI names."""
+    path = path_of(uri)
+    return None if path is None else path.parent

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dw_lsp.analysis.findings import Finding, Rule
-from dw_lsp.analysis.rules import arguments, references, steps, structure, syntax, values
+from dw_lsp.analysis.rules import arguments, call_arguments, classes, references, steps, structure, syntax, values
 from dw_lsp.analysis.rules.context import Context
 
 Check = Callable[[Context], Iterator[Finding]]
@@ -20,6 +20,10 @@ CHECKS: tuple[Check, ...] = (
     references.unused_variable,
     references.unknown_step,
     references.step_order,
+    classes.classes,
+    classes.modules,
+    call_arguments.call_arguments,
+    call_arguments.components,
 )
 RULES: tuple[Rule, ...] = (
     syntax.SYNTAX,
@@ -35,6 +39,9 @@ RULES: tuple[Rule, ...] = (
     references.UNUSED_VARIABLE,
     references.UNKNOWN_STEP,
     references.STEP_ORDER,
+    classes.UNKNOWN_CLASS,
+    classes.NOT_INSTALLED,
+    classes.WRONG_CLASS,
     arguments.UNKNOWN_ARGUMENT,
     arguments.MISSING_ARGUMENT,
     arguments.ARGUMENT_TYPE,

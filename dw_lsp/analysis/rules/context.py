@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from dw_lsp.analysis.findings import Finding, Fix, Related, Rule, Tag
 from dw_lsp.analysis.workspace import Workspace
-from dw_lsp.text.document import Document
+from dw_lsp.text.document import Document, folder_of
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range
 from dw_lsp.workflow.model import Workflow
 
@@ -20,6 +22,11 @@ class Context:
     document: Document
     workflow: Workflow | None
     workspace: Workspace
+
+    @functools.cached_property
+    def folder(self) -> Path | None:
+        """The folder in which relative paths of the document start; `None` for one that is no file."""
+        return folder_of(self.document.uri)
 
 
 def finding(

@@ -1,0 +1,174 @@
+"""What each step calls: the class behind it, the method, and so the arguments that it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from dw_lsp.analysis.workspace import Workspace
+from dw_lsp.catalog.catalog import Catalog
+from dw_lsp.catalog.classes import ClassEntry
+from dw_lsp.catalog.models import MODEL_INDEX, find_folder
+from dw_lsp.catalog.signatures import Signature
+from dw_lsp.text.syntax_tree import Array, Boolean, Node, Object, String
+from dw_lsp.workflow.model import Step, Workflow
+from dw_lsp.workflow.references import parse_reference
+from dw_lsp.workflow.type_uses import is_type_name
+
+#: Classes that load whatever pipeline a model says it is.
+_CHOOSERS = frozenset({"DiffusionPipeline"})
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call whose arguments a workflow writes down.
+
+    `name` says what is called; `place` is the text that names it, `arguments` the object with the arguments.
+    `entry` and `signature` are `None` where they cannot be told; `lenient`: other keywords may be meant for something
+    behind it. `fills_in`: arguments that others than the author give (a chain, a remote encoder).
+    """
+
+    name: str
+    place: String | None
+    arguments: Object
+    entry: ClassEntry | None
+    signature: Signature | None
+    lenient: bool = False
+    fills_in: bool = False
+
+
+def calls_of(workflow: Workflow, workspace: Workspace, folder: Path | None) -> Iterator[Call]:
+    """Every call of a workflow's steps: of pipelines, and of the classes inside of them."""
+    for step in workflow.steps:
+        call = step_call(workflow, step, workspace, folder)
+        if call is not None:
+            yield call
+        if step.body is not None:
+            yield from _inner_calls(step.body, workspace.catalog)
+
+
+def step_call(workflow: Workflow, step: Step, workspace: Workspace, folder: Path | None) -> Call | None:
+    """The call of a pipeline step, or of one that calls an earlier step's pipeline again."""
+    if not isinstance(step.body, Object) or step.kind not in ("pipeline", "pipeline_reference"):
+        return None
+    arguments = step.body.get("arguments")
+    if not isinstance(arguments, Object):
+        return None
+    source = step if step.kind == "pipeline" else _referred(workflow, step)
+    pipeline = source.body if source is not None else None
+    if not isinstance(pipeline, Object):
+        return None
+    entry, place = pipeline_class(workflow, pipeline, workspace, folder)
+    chained = step.body.member("chain") is not None or pipeline.member("remote_text_encoder") is not None
+    method = _method(pipeline) if step.kind == "pipeline" else "__call__"
+    signature = None if entry is None or method is None else workspace.catalog.signature(entry, method)
+    name = "" if entry is None else entry.name
+    return Call(name, place, arguments, entry, signature, fills_in=chained)
+
+
+def pipeline_class(
+    workflow: Workflow, pipeline: Object, workspace: Workspace, folder: Path | None
+) -> tuple[ClassEntry | None, String | None]:
+    """The class of a pipeline, and the text that names it. A class that only chooses gives that of the local model."""
+    configuration = pipeline.get("configuration")
+    named = configuration.get("component_type") if isinstance(configuration, Object) else None
+    if not isinstance(named, String) or not is_type_name(named.value) or runs_foreign_code(pipeline):
+        return None, named if isinstance(named, String) else None
+    entry = workspace.catalog.resolve(named.value).entry
+    if entry is not None and entry.name in _CHOOSERS:
+        chosen = _class_of_model(pipeline, folder)
+        entry = None if chosen is None else workspace.catalog.resolve(chosen).entry
+    if entry is not None and (entry.name.startswith("AutoPipeline") or entry.name == "ModularPipeline"):
+        return None, named
+    return entry, named
+
+
+def runs_foreign_code(pipeline: Object) -> bool:
+    """Whether a pipeline's code comes with its model, so that nobody here can know what it takes."""
+    loading = pipeline.get("from_pretrained_arguments")
+    return isinstance(loading, Object) and any(loading.member(key) for key in ("custom_pipeline", "trust_remote_code"))
+
+
+def _class_of_model(pipeline: Object, folder: Path | None) -> str | None:
+    loading = pipeline.get("from_pretrained_arguments")
+    name = loading.get("model_name") if isinstance(loading, Object) else None
+    if not isinstance(name, String) or parse_reference(name.value) is not None:
+        return None
+    model = find_folder(name.value, folder)
+    try:
+        index = json.loads((model / MODEL_INDEX).read_bytes()) if model is not None else None
+    except (OSError, ValueError):
+        return None
+    chosen = index.get("_class_name") if isinstance(index, dict) else None
+    return chosen if isinstance(chosen, str) else None
+
+
+def _referred(workflow: Workflow, step: Step) -> Step | None:
+    """The earlier pipeline step that a step calls again."""
+    name = step.body.get("reference_name") if isinstance(step.body, Object) else None
+    if not isinstance(name, String):
+        return None
+    for earlier in workflow.steps[: step.index]:
+        if earlier.name is not None and earlier.name.value == name.value and earlier.kind == "pipeline":
+            return earlier
+    return None
+
+
+def _method(pipeline: Object) -> str | None:
+    configuration = pipeline.get("configuration")
+    if not isinstance(configuration, Object):
+        return "__call__"
+    if _is_on(configuration.get("generate")):
+        return None  # What a model takes to generate depends on its configuration.
+    return "invert" if _is_on(configuration.get("inversion")) else "__call__"
+
+
+def _is_on(node: Node | None) -> bool:
+    return isinstance(node, Boolean) and node.value
+
+
+def _inner_calls(node: Node, catalog: Catalog) -> Iterator[Call]:
+    """The classes that are made from arguments inside of a step: schedulers, quantization configs, argument objects."""
+    if isinstance(node, Array):
+        for item in node.items:
+            yield from _inner_calls(item, catalog)
+    elif isinstance(node, Object):
+        call = _scheduler(node, catalog) or _quantization(node, catalog) or _argument_object(node, catalog)
+        if call is not None:
+            yield call
+        for member in node.members:
+            yield from _inner_calls(member.value, catalog)
+
+
+def _scheduler(node: Object, catalog: Catalog) -> Call | None:
+    return _made(node, "scheduler_type", "from_config_args", catalog)
+
+
+def _quantization(node: Object, catalog: Catalog) -> Call | None:
+    return _made(node, "config_type", "arguments", catalog, lenient=True)
+
+
+def _made(node: Object, key: str, arguments_key: str, catalog: Catalog, lenient: bool = False) -> Call | None:
+    configuration, arguments = node.get("configuration"), node.get(arguments_key)
+    named = configuration.get(key) if isinstance(configuration, Object) else None
+    if not isinstance(named, String) or not isinstance(arguments, Object):
+        return None
+    return _constructed(named, arguments, catalog, lenient)
+
+
+def _argument_object(node: Object, catalog: Catalog) -> Call | None:
+    arguments = node.get("from_arguments")
+    types = [member.value for member in node.members if member.key.value.endswith("_type")]
+    if not isinstance(arguments, Object) or len(types) != 1 or not isinstance(types[0], String):
+        return None
+    return _constructed(types[0], arguments, catalog)
+
+
+def _constructed(named: String, arguments: Object, catalog: Catalog, lenient: bool = False) -> Call | None:
+    if not is_type_name(named.value):
+        return None
+    entry = catalog.resolve(named.value).entry
+    signature = None if entry is None else catalog.signature(entry, "__init__")
+    return Call(named.value.rpartition(".")[2], named, arguments, entry, signature, lenient)
