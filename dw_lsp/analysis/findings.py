@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from dw_lsp.text.document import Document
 from dw_lsp.text.edits import Edit
 from dw_lsp.text.syntax_tree import Range
 
@@ -28,10 +29,11 @@ class Rule:
 
 @dataclass(frozen=True)
 class Related:
-    """Another place that explains a finding."""
+    """Another place that explains a finding; `document` is the one in which it lies, when that is another one."""
 
     range: Range
     message: str
+    document: Document | None = None
 
 
 @dataclass(frozen=True)

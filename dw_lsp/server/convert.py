@@ -54,10 +54,14 @@ def diagnostics_of(document: Document, findings: Sequence[Finding], encoding: En
     return [_diagnostic(document, finding, encoding) for finding in findings]
 
 
+def _location(document: Document, place: Range, encoding: Encoding) -> types.Location:
+    return types.Location(uri=document.uri, range=lsp_range(document.lines, place, encoding))
+
+
 def _diagnostic(document: Document, finding: Finding, encoding: Encoding) -> types.Diagnostic:
     related = [
         types.DiagnosticRelatedInformation(
-            location=types.Location(uri=document.uri, range=lsp_range(document.lines, other.range, encoding)),
+            location=_location(other.document or document, other.range, encoding),
             message=other.message,
         )
         for other in finding.related

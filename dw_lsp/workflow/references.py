@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
@@ -13,6 +14,7 @@ ReferenceKind: TypeAlias = Literal[
     "variable", "previous_result", "constant", "builtin", "prompt", "asset", "output", "item", "gather", "constraint"
 ]
 KINDS: frozenset[str] = frozenset(get_args(ReferenceKind))
+_WORDS = re.compile(r"[\s,;!?]+")
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,19 @@ def split_result(target: str, step_names: Collection[str]) -> tuple[str, str | N
         return name, target[len(name) + 1 :]
     name, dot, rest = target.partition(".")
     return name, rest if dot else None
+
+
+def words_behind(reference: Reference, known: Collection[str]) -> bool:
+    """Whether more than a name follows the colon, so that a longer text only begins like a reference.
+
+    Arguments: `known` are the names of all variables or steps; a step's name may have spaces, a variable's may not.
+    """
+    first, *more = [part for part in _WORDS.split(reference.target) if part] or [""]
+    if not more or reference.kind not in ("variable", "previous_result"):
+        return False
+    if reference.kind == "variable":
+        return reference.target not in known
+    return split_result(reference.target, known)[0] not in known and split_result(first, known)[0] in known
 
 
 def references_in(value: Value) -> Iterator[Reference]:

@@ -5,7 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from dw_lsp.analysis.findings import Finding, Rule
-from dw_lsp.analysis.rules import arguments, call_arguments, classes, references, steps, structure, syntax, values
+from dw_lsp.analysis.rules import (
+    arguments,
+    call_arguments,
+    classes,
+    deprecated,
+    reference_text,
+    references,
+    results,
+    sharing,
+    steps,
+    structure,
+    sub_workflows,
+    syntax,
+    tasks,
+    values,
+    variable_types,
+)
 from dw_lsp.analysis.rules.context import Context
 
 Check = Callable[[Context], Iterator[Finding]]
@@ -24,6 +40,16 @@ CHECKS: tuple[Check, ...] = (
     classes.modules,
     call_arguments.call_arguments,
     call_arguments.components,
+    tasks.tasks,
+    sub_workflows.sub_workflow_arguments,
+    results.content_type,
+    results.unknown_result_property,
+    results.ineffective_step,
+    sharing.unshared_component,
+    sharing.released_pipeline,
+    deprecated.deprecated_value,
+    reference_text.reference_in_text,
+    variable_types.variable_type,
 )
 RULES: tuple[Rule, ...] = (
     syntax.SYNTAX,
@@ -45,4 +71,13 @@ RULES: tuple[Rule, ...] = (
     arguments.UNKNOWN_ARGUMENT,
     arguments.MISSING_ARGUMENT,
     arguments.ARGUMENT_TYPE,
+    tasks.UNKNOWN_TASK,
+    results.CONTENT_TYPE,
+    results.UNKNOWN_RESULT_PROPERTY,
+    results.INEFFECTIVE_STEP,
+    sharing.UNSHARED_COMPONENT,
+    sharing.RELEASED_PIPELINE,
+    deprecated.DEPRECATED_PROPERTY,
+    reference_text.REFERENCE_IN_TEXT,
+    variable_types.VARIABLE_TYPE,
 )

@@ -8,7 +8,7 @@ from dw_lsp.analysis.findings import Finding, Related, Rule
 from dw_lsp.analysis.rules.context import Context, finding, meant
 from dw_lsp.text.syntax_tree import Array, Node, Object, String
 from dw_lsp.workflow.model import Step, Use, Workflow
-from dw_lsp.workflow.references import split_result
+from dw_lsp.workflow.references import split_result, words_behind
 
 UNKNOWN_VARIABLE = Rule(
     "unknown-variable",
@@ -52,8 +52,9 @@ def unknown_variable(context: Context) -> Iterator[Finding]:
         return
     declared = {variable.name for variable in workflow.variables}
     for use in workflow.uses:
-        if use.reference.kind == "variable" and use.reference.name not in declared:
-            name = use.reference.name
+        name = use.reference.name
+        # A name with words behind it is a reference in text, and told as that.
+        if use.reference.kind == "variable" and name not in declared and not words_behind(use.reference, declared):
             if not declared:
                 message = f"The variable `{name}` is not declared: this workflow declares none."
             else:
@@ -94,8 +95,8 @@ def _texts(node: Node | None) -> Iterator[str]:
 def unknown_step(context: Context) -> Iterator[Finding]:
     """References to steps that do not exist."""
     workflow = context.workflow
-    for use, name, step in _step_uses(workflow):
-        if step is None and workflow is not None:
+    for use, name, step in step_uses(workflow):
+        if step is None and workflow is not None and not words_behind(use.reference, workflow.step_names()):
             known = [] if use.step is None else _names_before(workflow, use.step)
             message = f"There is no step `{name}`.{meant(name, known or workflow.step_names())}"
             yield finding(UNKNOWN_STEP, use.node.range, message)
@@ -103,14 +104,14 @@ def unknown_step(context: Context) -> Iterator[Finding]:
 
 def step_order(context: Context) -> Iterator[Finding]:
     """References from a step to itself or to a later one."""
-    for use, name, step in _step_uses(context.workflow):
+    for use, name, step in step_uses(context.workflow):
         if step is not None and use.step is not None and step.index >= use.step and step.name is not None:
             where = "this very step" if step.index == use.step else "a later step"
             message = f"`{name}` is {where}; a step sees the results of earlier steps only."
             yield finding(STEP_ORDER, use.node.range, message, (Related(step.name.range, f"step `{name}`"),))
 
 
-def _step_uses(workflow: Workflow | None) -> Iterator[tuple[Use, str, Step | None]]:
+def step_uses(workflow: Workflow | None) -> Iterator[tuple[Use, str, Step | None]]:
     """Every reference to a step's results: the reference, the step's name, and the first step of that name."""
     if workflow is None:
         return

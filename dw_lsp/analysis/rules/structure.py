@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from dw_lsp.analysis.findings import Finding, Related, Rule
 from dw_lsp.analysis.rules.context import Context, finding, meant, narrow
+from dw_lsp.analysis.rules.deprecated import deprecated_key
 from dw_lsp.analysis.rules.levels import where_it_belongs
 from dw_lsp.analysis.rules.values import fits, value_findings
 from dw_lsp.text.syntax_tree import Array, Member, Missing, Node, Null, Object, Range, Unknown
@@ -88,7 +89,7 @@ def _object(node: Object, shape: ObjectShape, place: Range) -> Iterator[Finding]
     for member in node.members:
         known = shape.property(member.key.value)
         if known is not None:
-            yield from _member(member, known)
+            yield from _member(member, known, shape)
         elif shape.others is not None and _is_component(member.value):
             yield from _node(member.value, shape.others, f"`{member.key.value}`", member.key.range)
         elif shape.closed:
@@ -101,7 +102,9 @@ def _is_component(node: Node) -> bool:
     return isinstance(node, Object) and node.member("from_pretrained_arguments") is not None
 
 
-def _member(member: Member, known: Property) -> Iterator[Finding]:
+def _member(member: Member, known: Property, shape: ObjectShape) -> Iterator[Finding]:
+    if known.deprecated is not None:
+        yield deprecated_key(member, known, shape)
     if isinstance(member.value, Null) and not known.required:
         return  # The same as leaving the key out.
     yield from _node(member.value, known.shape, f"`{known.name}`", member.key.range)

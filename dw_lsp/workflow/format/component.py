@@ -106,6 +106,8 @@ COMPONENT = ObjectShape(
                     key("component_type", TEXT, "Class of the component.", required=True),
                     key("device", TEXT, "Device of the component."),
                     key("preserve_device_placement", FLAG, "Do not move it to the device.", default=False),
+                    key("do_not_send_to_device", FLAG, "Do not move it to the device.", dialect="A",
+                        deprecated="preserve_device_placement"),
                     key("group_offload", GROUP_OFFLOAD, "Move parts to the device only while they are needed."),
                     key("enable_layerwise_casting", LAYERWISE_CASTING, "Store and compute in different types."),
                 ),
@@ -120,7 +122,7 @@ COMPONENT = ObjectShape(
         key("enable_layerwise_casting", LAYERWISE_CASTING, "Store and compute in different types."),
     ),
     closed=False,
-)
+)  # fmt: skip
 
 PLACEMENT = ObjectShape(
     "component settings",

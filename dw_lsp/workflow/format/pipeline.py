@@ -105,6 +105,14 @@ CONFIGURATION = ObjectShape(
         key("components", MapShape(PLACEMENT), "What is done to each component after loading."),
         key("preserve_device_placement", FLAG, "Do not move it to the device.", default=False),
         key(
+            "do_not_send_to_device",
+            FLAG,
+            "Do not move it to the device.",
+            default=False,
+            dialect="A",
+            deprecated="preserve_device_placement",
+        ),
+        key(
             "components_manager",
             ObjectShape(
                 "components_manager",
