@@ -138,6 +138,19 @@ def insert_member(text: str, target: Object, key: str, value: Value, before: str
     return _insert(text, target, index, compose)
 
 
+def insert_written_member(text: str, target: Object, key: str, member: Member) -> tuple[Edit, ...]:
+    """A new object that holds a copy of a member, as it is written."""
+    style, copy = style_of(text), _as_written(text, member.range)
+
+    def compose(indent: str, one_line: bool) -> str:
+        if one_line:
+            return f"{quote(key)}: {{ {copy(indent, True)} }}"
+        inner = indent + style.unit
+        return f"{quote(key)}: {{{style.newline}{inner}{copy(inner, False)}{style.newline}{indent}}}"
+
+    return _insert(text, target, len(target.members), compose)
+
+
 def insert_item(text: str, target: Array, value: Value, index: int | None = None) -> tuple[Edit, ...]:
     """A new item. Arguments: `index` is the place that it gets; without it, it comes last."""
     style = style_of(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dw_lsp.analysis.findings import Finding, Fix, Related, Rule, Tag
 from dw_lsp.analysis.workspace import Workspace
-from dw_lsp.text.document import Document, folder_of
+from dw_lsp.text.document import Document, folder_of, path_of
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range
 from dw_lsp.workflow.model import Workflow
 
@@ -22,6 +22,11 @@ class Context:
     document: Document
     workflow: Workflow | None
     workspace: Workspace
+
+    @functools.cached_property
+    def path(self) -> Path | None:
+        """The document's file; `None` for one that is no file."""
+        return path_of(self.document.uri)
 
     @functools.cached_property
     def folder(self) -> Path | None:
@@ -52,7 +57,11 @@ def nearest(name: str, known: Collection[str]) -> str | None:
 
 def meant(name: str, known: Collection[str]) -> str:
     """The end of a message: what was most likely meant."""
-    near = nearest(name, known)
+    return asked(nearest(name, known))
+
+
+def asked(near: str | None) -> str:
+    """The end of a message: whether the near name was meant, if there is one."""
     return f" Did you mean `{near}`?" if near else ""
 
 

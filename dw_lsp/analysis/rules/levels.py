@@ -25,9 +25,13 @@ LEVELS: tuple[tuple[str, ObjectShape], ...] = (
 )
 
 
+def level_of(name: str, shape: ObjectShape) -> tuple[str, ObjectShape] | None:
+    """The level that has the key, if the shape where it stands is another: what to call it, and its shape."""
+    found = (known for known in LEVELS if known[1] is not shape and known[1].property(name) is not None)
+    return next(found, None)
+
+
 def where_it_belongs(name: str, shape: ObjectShape) -> str:
     """The end of a message: the level that has the key, or nothing."""
-    for place, level in LEVELS:
-        if level is not shape and level.property(name) is not None:
-            return f" It belongs in {place}."
-    return ""
+    found = level_of(name, shape)
+    return f" It belongs in {found[0]}." if found is not None else ""

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dw_lsp.analysis.findings import Finding, Related, Rule
-from dw_lsp.analysis.rules.context import Context, finding, meant, narrow
+from dw_lsp.analysis.rules.context import Context, asked, finding, narrow, nearest
 from dw_lsp.analysis.rules.deprecated import deprecated_key
+from dw_lsp.analysis.rules.fixes.structure import Level, fix_exclusive, fix_missing, fix_unknown
 from dw_lsp.analysis.rules.levels import where_it_belongs
 from dw_lsp.analysis.rules.values import fits, value_findings
 from dw_lsp.text.syntax_tree import Array, Member, Missing, Node, Null, Object, Range, Unknown
@@ -52,25 +53,28 @@ def structure(context: Context) -> Iterator[Finding]:
     if not isinstance(root, Object):
         yield from value_findings(root, WORKFLOW, "The document")
         return
-    yield from _object(root, WORKFLOW, narrow(root))
+    yield from _object(Level(context.document.text, root, WORKFLOW), narrow(root))
 
 
-def _node(node: Node, shape: Shape, name: str, place: Range) -> Iterator[Finding]:
-    """A value under a key (or in a list). Arguments: `place` is the range for what the value itself lacks."""
+def _node(outer: Level, node: Node, shape: Shape, name: str, place: Range) -> Iterator[Finding]:
+    """A value under a key (or in a list).
+
+    Arguments: `outer` is the object around it; `place` the range for what the value itself lacks.
+    """
     if isinstance(node, (Missing, Unknown)):
         return  # The syntax rule tells of it.
     if isinstance(shape, AnyOf):
         shape = _chosen(node, shape)
     if isinstance(shape, ObjectShape) and isinstance(node, Object):
         if not _is_item(node):
-            yield from _object(node, shape, place)
+            yield from _object(Level(outer.text, node, shape, outer), place)
     elif isinstance(shape, ListShape) and isinstance(node, Array):
         yield from value_findings(node, shape, name)
         for item in node.items:
-            yield from _node(item, shape.item, f"An item of {name}", narrow(item))
+            yield from _node(outer, item, shape.item, f"An item of {name}", narrow(item))
     elif isinstance(shape, MapShape) and isinstance(node, Object):
         for member in node.members:
-            yield from _node(member.value, shape.value, f"`{member.key.value}`", member.key.range)
+            yield from _node(outer, member.value, shape.value, f"`{member.key.value}`", member.key.range)
     else:
         yield from value_findings(node, shape, name)
 
@@ -85,65 +89,72 @@ def _is_item(node: Object) -> bool:
     return node.member("item") is not None and all(member.key.value in ("item", "default") for member in node.members)
 
 
-def _object(node: Object, shape: ObjectShape, place: Range) -> Iterator[Finding]:
+def _object(level: Level, place: Range) -> Iterator[Finding]:
+    node, shape = level.node, level.shape
     for member in node.members:
         known = shape.property(member.key.value)
         if known is not None:
-            yield from _member(member, known, shape)
+            yield from _member(level, member, known)
         elif shape.others is not None and _is_component(member.value):
-            yield from _node(member.value, shape.others, f"`{member.key.value}`", member.key.range)
+            yield from _node(level, member.value, shape.others, f"`{member.key.value}`", member.key.range)
         elif shape.closed:
-            yield from _unknown(member, shape)
-    yield from _missing(node, shape, place)
-    yield from _exclusive(node, shape)
+            yield from _unknown(level, member)
+    yield from _missing(level, place)
+    yield from _exclusive(level)
 
 
 def _is_component(node: Node) -> bool:
     return isinstance(node, Object) and node.member("from_pretrained_arguments") is not None
 
 
-def _member(member: Member, known: Property, shape: ObjectShape) -> Iterator[Finding]:
+def _member(level: Level, member: Member, known: Property) -> Iterator[Finding]:
     if known.deprecated is not None:
-        yield deprecated_key(member, known, shape)
+        yield deprecated_key(member, known, level.shape)
     if isinstance(member.value, Null) and not known.required:
         return  # The same as leaving the key out.
-    yield from _node(member.value, known.shape, f"`{known.name}`", member.key.range)
+    yield from _node(level, member.value, known.shape, f"`{known.name}`", member.key.range)
 
 
-def _unknown(member: Member, shape: ObjectShape) -> Iterator[Finding]:
-    name = member.key.value
+def _unknown(level: Level, member: Member) -> Iterator[Finding]:
+    name, shape = member.key.value, level.shape
     if not member.key.closed and isinstance(member.value, Missing):
         return  # Half typed: the syntax rule tells of it.
-    known = [candidate.name for candidate in shape.properties]
-    hint = meant(name, known) or where_it_belongs(name, shape)
+    near = nearest(name, [candidate.name for candidate in shape.properties])
+    hint = asked(near) or where_it_belongs(name, shape)
     where = "A workflow file" if shape is WORKFLOW else f"`{shape.name}`"
-    yield finding(UNKNOWN_PROPERTY, member.key.range, f"{where} has no key `{name}`.{hint}")
+    message = f"{where} has no key `{name}`.{hint}"
+    yield finding(UNKNOWN_PROPERTY, member.key.range, message, fixes=fix_unknown(level, member, near))
 
 
-def _missing(node: Object, shape: ObjectShape, place: Range) -> Iterator[Finding]:
+def _missing(level: Level, place: Range) -> Iterator[Finding]:
+    node, shape = level.node, level.shape
     for needed in shape.properties:
         if needed.required and node.member(needed.name) is None:
             message = f"`{needed.name}` is missing in this {shape.name}: {_lowered(needed.meaning)}"
-            yield finding(MISSING_PROPERTY, place, message)
+            yield finding(MISSING_PROPERTY, place, message, fixes=fix_missing(level, needed.name))
     if shape is STEP:
         return
     for group in shape.one_of:
         if not any(node.member(name) for name in group):
-            yield finding(MISSING_PROPERTY, place, f"{_listed(group, 'or')} is missing in this {shape.name}.")
+            message = f"{_listed(group, 'or')} is missing in this {shape.name}."
+            yield finding(MISSING_PROPERTY, place, message, fixes=fix_missing(level, *group))
 
 
 def _lowered(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def _exclusive(node: Object, shape: ObjectShape) -> Iterator[Finding]:
+def _exclusive(level: Level) -> Iterator[Finding]:
+    node, shape = level.node, level.shape
     for group in (*shape.exclusive, *shape.one_of):
         present = [member for name in group if (member := node.member(name)) and not isinstance(member.value, Null)]
         present.sort(key=lambda member: member.range.start)
         for extra in present[1:]:
             first = present[0]
             message = f"{_listed(group, 'and')} rule each other out; keep one of them."
-            yield finding(EXCLUSIVE_PROPERTIES, extra.key.range, message, (Related(first.key.range, "the other one"),))
+            related = Related(first.key.range, "the other one")
+            fixes = fix_exclusive(level, extra, first)
+            yield finding(EXCLUSIVE_PROPERTIES, extra.key.range, message, (related,), fixes=fixes)
 
 
 def _listed(names: tuple[str, ...], word: str) -> str:

@@ -1,0 +1,1 @@
+"""How the findings of the rules may be mended: each function gives the fixes of one mistake."""
