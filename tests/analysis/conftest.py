@@ -26,9 +26,20 @@ class Expected:
     code: str
 
 
-def findings_in(text: str, uri: str = "file:///flow.dw.jsonc") -> tuple[Finding, ...]:
-    """All findings of a text."""
-    return diagnose(Document(uri, text), DiskWorkspace([]), {})
+#: Rules that speak of what is installed here, or that every short example would break.
+ELSEWHERE = (
+    "unknown-class",
+    "not-installed",
+    "wrong-class",
+    "unknown-model",
+    "model-not-cached",
+    "ineffective-step",
+)
+
+
+def findings_in(text: str, uri: str = "file:///flow.dw.jsonc", elsewhere: str = "off") -> tuple[Finding, ...]:
+    """All findings of a text. Arguments: `elsewhere` is the severity of the rules that are left out."""
+    return diagnose(Document(uri, text), DiskWorkspace([]), dict.fromkeys(ELSEWHERE, elsewhere))
 
 
 def expected_in(text: str) -> list[Expected]:

@@ -20,14 +20,14 @@ SOUND = """{
   "steps": [
     { "name": "draw",
       "pipeline": {
-        "configuration": { "component_type": "StableDiffusionPipeline", "offload": "model", "vae": { "anything": 1 } },
+        "configuration": { "component_type": "ModularPipeline", "offload": "model", "vae": { "anything": 1 } },
         "from_pretrained_arguments": { "model_name": "m", "torch_dtype": "torch.float16", "unheard_of": true },
         "processor": { "configuration": { "component_type": "X" }, "from_pretrained_arguments": { } },
         "loras": [{ "model_name": null, "scale": "0.5" }],
         "arguments": { "prompt": "variable:prompt", "num_images_per_prompt": "variable:count", "x": "variable:off" } },
       "result": { "content_type": "image/png", "fps": "variable:count" } },
     { "name": "a.b", "task": { "command": "gather_inputs", "inputs": ["previous_result:draw.images"] } },
-    { "name": "last", "task": { "command": "x", "arguments": { "image": "previous_result:a.b", "y": [
+    { "name": "last", "task": { "command": "gather_inputs", "arguments": { "image": "previous_result:a.b", "y": [
         { "reference_type": "T", "from_previous_result": "draw.frames" }] } } }
   ]
 }"""
@@ -44,11 +44,11 @@ def test_syntax_is_told_at_the_token_and_the_rest_is_still_checked(check: Check)
   "variables": { "prompt": tru },
 //                         ^^^ syntax
   "steps": [
-    { "name": "a", "task": { "command": "x", "arguments": { "p": "variable:promt" "q": "variable:prompt" } } },
-//                                                               ^^^^^^^^^^^^^^^^ unknown-variable
-//                                                                              ^ syntax
-    { "name": "b", "task": { "command": "x", "arguments": { "p": "previous_result:c" } } }
-//                                                               ^^^^^^^^^^^^^^^^^^^ unknown-step
+    { "name": "a", "task": { "command": "gather_inputs", "arguments": { "p": "variable:promt" "q": "variable:prompt" } } },
+//                                                                           ^^^^^^^^^^^^^^^^ unknown-variable
+//                                                                                          ^ syntax
+    { "name": "b", "task": { "command": "gather_inputs", "arguments": { "p": "previous_result:c" } } }
+//                                                                           ^^^^^^^^^^^^^^^^^^^ unknown-step
   ]
 }"""
     )
@@ -59,7 +59,7 @@ def test_a_key_given_twice(check: Check) -> None:
         """{ "id": "flow",
     "id": "again",
 //  ^^^^ duplicate-key
-  "steps": [{ "name": "a", "task": { "command": "x", "arguments": { } } }]
+  "steps": [{ "name": "a", "task": { "command": "gather_inputs", "arguments": { } } }]
 }"""
     )
     assert found.related and found.related[0].range.start == 2
@@ -74,7 +74,7 @@ def test_required_keys_are_missed_at_the_key_of_their_object(check: Check) -> No
 //                  ^^^^^^^^^^^^^^^ missing-property
       "result": { "save": true } },
 //    ^^^^^^^^ missing-property
-    { "task": { "command": "x" } }
+    { "task": { "command": "gather_inputs" } }
 //  ^ missing-property
 //    ^^^^^^ missing-property
 ] }"""
@@ -128,8 +128,8 @@ def test_values_of_another_type(check: Check) -> None:
 
 def test_a_reference_fits_where_a_number_or_an_object_is_wanted(check: Check) -> None:
     check(
-        """{ "id": "flow", "variables": { "v": 1 }, "seed": "variable:v", "steps": [
-  { "name": "a", "seed": "variable:v", "task": { "command": "x", "arguments": { } },
+        """{ "id": "flow", "variables": { "v": null }, "seed": "variable:v", "steps": [
+  { "name": "a", "seed": "variable:v", "task": { "command": "gather_inputs", "arguments": { } },
     "result": { "content_type": "variable:v", "fps": "item:rate", "save": "variable:v" } } ] }"""
     )
 
@@ -157,8 +157,8 @@ def test_a_workflow_without_steps_has_nothing_to_do(check: Check) -> None:
 def test_keys_that_rule_each_other_out(check: Check) -> None:
     findings = check(
         """{ "id": "flow", "steps": [
-    { "name": "a", "task": { "command": "x", "arguments": { }, "inputs": [1] } },
-//                                                             ^^^^^^^^ exclusive-properties
+    { "name": "a", "task": { "command": "gather_inputs", "arguments": { }, "inputs": [1] } },
+//                                                                         ^^^^^^^^ exclusive-properties
     { "name": "b", "pipeline": { "configuration": { "component_type": "X" }, "arguments": { },
       "from_pretrained_arguments": { "model_name": "m", "from_single_file": "f" } } }
 //                                                      ^^^^^^^^^^^^^^^^^^ exclusive-properties
@@ -172,8 +172,8 @@ def test_a_step_is_of_just_one_kind(check: Check) -> None:
         """{ "id": "flow", "steps": [
     { "name": "a" },
 //            ^^^ step-kind
-    { "name": "b", "task": { "command": "x", "inputs": [1] }, "workflow": { "path": "p" } }
-//                                                            ^^^^^^^^^^ step-kind
+    { "name": "b", "task": { "command": "gather_inputs", "inputs": [1] }, "workflow": { "path": "p" } }
+//                                                                        ^^^^^^^^^^ step-kind
 ] }"""
     )
 
@@ -181,8 +181,8 @@ def test_a_step_is_of_just_one_kind(check: Check) -> None:
 def test_names_of_steps_are_unique(check: Check) -> None:
     (found,) = check(
         """{ "id": "flow", "steps": [
-    { "name": "a", "task": { "command": "x", "inputs": [1] } },
-    { "name": "a", "task": { "command": "x", "inputs": [1] } }
+    { "name": "a", "task": { "command": "gather_inputs", "inputs": [1] } },
+    { "name": "a", "task": { "command": "gather_inputs", "inputs": [1] } }
 //            ^^^ duplicate-step
 ] }"""
     )
@@ -195,7 +195,7 @@ def test_variables_are_declared_and_used(check: Check) -> None:
 //                                            ^^^^^^^ unused-variable
 //                                                     ^^^^^^^^^^^^^^^^ unknown-variable
 //                                                                                 ^^^^^^^^^^^^^^ unknown-variable
-    { "name": "a", "task": { "command": "x", "inputs": ["variable:prompt", "in variable:nothing is replaced"] } }
+    { "name": "a", "task": { "command": "gather_inputs", "inputs": ["variable:prompt", "a variable: nothing is replaced"] } }
 ] }"""
     )
     assert findings[0].severity == "hint" and findings[0].tags == ("unnecessary",)
@@ -207,16 +207,16 @@ def test_variables_that_only_the_catalogue_names_are_used(check: Check) -> None:
         """{ "id": "flow", "variables": { "frames": 9, "width": 64, "height": 64 }, "cost_drivers": ["frames"],
   "vram_estimate": { "base_gb": 1, "bytes_per_voxel": 2, "voxel_variables": ["width"] },
   "variable_constraints": { "height": { "modulus": 8, "remainder": 0 } },
-  "steps": [{ "name": "a", "task": { "command": "x", "inputs": [1] } }] }"""
+  "steps": [{ "name": "a", "task": { "command": "gather_inputs", "inputs": [1] } }] }"""
     )
 
 
 def test_steps_see_the_results_of_earlier_steps(check: Check) -> None:
     findings = check(
         """{ "id": "flow", "steps": [
-    { "name": "first", "task": { "command": "x", "inputs": ["previous_result:first", "previous_result:second.mask"] } },
-//                                                          ^^^^^^^^^^^^^^^^^^^^^^^ step-order
-//                                                                                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ step-order
+    { "name": "first", "task": { "command": "gather_inputs", "inputs": ["previous_result:first", "previous_result:second.mask"] } },
+//                                                                      ^^^^^^^^^^^^^^^^^^^^^^^ step-order
+//                                                                                               ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ step-order
     { "name": "second", "pipeline_reference": { "reference_name": "frist", "arguments": { "i": "gather:nowhere" } } }
 //                                                                ^^^^^^^ unknown-step
 //                                                                                             ^^^^^^^^^^^^^^^^ unknown-step
