@@ -96,11 +96,6 @@ class Place:
         return self.following not in (",", "}", "]", ":", "")
 
 
-def content_range(string: String) -> Range:
-    """The stretch between the quotes of a text."""
-    return Range(min(string.range.start + 1, string.range.end), string.range.end - string.closed)
-
-
 def typed(document: Document, place: Place) -> str:
     """What stands between the first quote of the text that the cursor is in and the cursor, as it is written."""
     string = place.string

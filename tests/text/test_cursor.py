@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dw_lsp.text.cursor import Place, content_range, locate, typed
+from dw_lsp.text.cursor import Place, locate, typed
 from dw_lsp.text.document import Document
-from dw_lsp.text.syntax_tree import Missing, Number, Object, String, walk
+from dw_lsp.text.syntax_tree import Missing, Number, Object, walk
 
 
 def at(marked: str) -> Place:
@@ -164,13 +164,6 @@ def test_what_is_typed_so_far() -> None:
     text = '{"a": "variable:pro\n}'
     document = Document("", text)
     assert typed(document, locate(document, text.index("\n"))) == "variable:pro"
-
-
-def test_the_content_of_a_string_leaves_its_quotes_out() -> None:
-    node = at('{"a": "|xyz"}').node
-    assert isinstance(node, String)
-    where = content_range(node)
-    assert '{"a": "xyz"}'[where.start : where.end] == "xyz"
 
 
 def test_every_offset_of_every_prefix_has_a_place() -> None:
