@@ -134,12 +134,12 @@ async def test_runs_wait_their_turn_and_can_be_cancelled_there(editor: Client, w
 async def test_a_missing_model_folder_is_told_at_its_name(editor: Client, workspace: Path) -> None:
     text = workflow(drawing("./models/shapez"))
     uri = opened(editor, workspace, "missing.dw.json", text)
-    finished = await editor.run(uri)
-    assert finished["outcome"] == "failed" and finished["loaded"] == []
-    error = finished["error"]
-    assert "./models/shapez" in error["message"] and "does not exist" in error["message"] and error["hint"]
-    start = error["range"]["start"]
+    (found,) = await editor.diagnostics(uri, 1)
+    start = found["range"]["start"]
+    assert found["code"] == "unknown-model" and found["severity"] == 1
     assert text.split("\n")[start["line"]][start["character"] :].startswith('"./models/shapez"')
+    message = await refused(editor, "dw.run", {"uri": uri})
+    assert "./models/shapez" in message and f"line {start['line'] + 1}" in message
 
 
 async def test_an_empty_prompt_list_is_told(editor: Client, workspace: Path) -> None:
@@ -179,9 +179,7 @@ async def test_what_a_stranger_may_not_do_is_refused(
     step = drawing()
     step["pipeline"].update(members)
     uri = opened(editor, workspace, "unsafe.dw.json", workflow(step))
-    finished = await editor.run(uri)
-    assert finished["outcome"] == "failed" and finished["loaded"] == []
-    assert told in finished["error"]["message"]
+    assert told in await refused(editor, "dw.run", {"uri": uri})
 
 
 async def test_a_file_that_cannot_be_read_is_named(editor: Client, workspace: Path) -> None:
