@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from dw_lsp.analysis.workflow_files import workflows_below
 from dw_lsp.catalog.catalog import Catalog, catalog_of
 from dw_lsp.catalog.models import hub_cache
 from dw_lsp.settings import SecuritySettings, Settings
@@ -29,6 +30,9 @@ class Workspace(Protocol):
 
     def document(self, path: Path) -> Document | None:
         """The document in a file, as `read` gives it; its tree is kept as long as the text is the same."""
+
+    def workflows(self) -> Sequence[Document]:
+        """The workflows in the open folders, as the editor has them, else as they are on disk."""
 
     @property
     def hub_cache(self) -> Path:
@@ -70,6 +74,10 @@ class DiskWorkspace:
         """The document in a file; its tree is kept as long as the text is the same."""
         text = self.read(path)
         return None if text is None else _document(path.absolute().as_uri(), text)
+
+    def workflows(self) -> Sequence[Document]:
+        """The workflows in the folders."""
+        return workflows_below(self._roots)
 
     @property
     def hub_cache(self) -> Path:

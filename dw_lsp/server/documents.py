@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pygls.uris import from_fs_path, to_fs_path
 
+from dw_lsp.analysis.workflow_files import workflows_below
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.settings import Settings
 from dw_lsp.text.document import Change, Document
@@ -102,6 +103,20 @@ class _OpenWorkspace(DiskWorkspace):
         uri = from_fs_path(str(path))
         document = self._documents._find(uri) if uri else None
         return document.text if document is not None else super().read(path)
+
+    def document(self, path: Path) -> Document | None:
+        """The open document of a file, else the file."""
+        uri = from_fs_path(str(path))
+        document = self._documents._find(uri) if uri else None
+        return document if document is not None else super().document(path)
+
+    def workflows(self) -> Sequence[Document]:
+        """The open documents, and the workflow files below the open folders; without these, those beside a document."""
+        opened = tuple(self._documents)
+        folders = self._documents.folders
+        paths = {path_of(document.uri) for document in opened}
+        files = workflows_below(folders) if folders else workflows_below(self.roots, deep=False)
+        return (*opened, *(file for file in files if path_of(file.uri) not in paths))
 
 
 def _must_be_text_file(path: Path) -> None:
