@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 from dw_lsp.analysis.findings import Finding, Fix, Rule
 from dw_lsp.analysis.rules.context import Context, finding
-from dw_lsp.text.edits import Edit
+from dw_lsp.text.edits import rename_key
 from dw_lsp.text.syntax_tree import Member, Node, Object, String
 from dw_lsp.workflow.format.shapes import ObjectShape, Property
 
@@ -30,9 +29,7 @@ def deprecated_key(member: Member, known: Property, shape: ObjectShape) -> Findi
     successor = shape.property(known.deprecated or "")
     fixes: tuple[Fix, ...] = ()
     if successor is not None and successor.shape == known.shape:
-        fixes = (
-            Fix(f"Change to `{successor.name}`", (Edit(member.key.range, json.dumps(successor.name)),), True, True),
-        )
+        fixes = (Fix(f"Change to `{successor.name}`", (rename_key(member, successor.name),), True, True),)
     return finding(DEPRECATED_PROPERTY, member.key.range, message, tags=("deprecated",), fixes=fixes)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
-from dw_lsp.analysis.findings import Finding, Fix, Related, Rule
+from dw_lsp.analysis.findings import Finding, Related, Rule
 from dw_lsp.analysis.outputs import StepOutput, step_output
 from dw_lsp.analysis.rules.context import Context, finding, meant, nearest
+from dw_lsp.analysis.rules.fixes.names import change_to
 from dw_lsp.analysis.rules.references import step_uses
 from dw_lsp.planning.output_names import EXTENSIONS, extension_of
-from dw_lsp.text.edits import Edit
 from dw_lsp.text.syntax_tree import Array, Boolean, Object, Range, String
 from dw_lsp.workflow.format.command import Output
 from dw_lsp.workflow.model import Step, Workflow
@@ -113,14 +112,14 @@ def _unwritable(node: String, kind: str) -> Finding | None:
     instead = _REFUSED.get(kind)
     if instead is not None:
         message = f"Results cannot be written as `{kind}`; `{instead}` comes nearest."
-        return finding(CONTENT_TYPE, node.range, message, fixes=(_changed(node, instead),))
+        return finding(CONTENT_TYPE, node.range, message, fixes=change_to(node.range, node.value, instead))
     if extension_of(kind) is None:
         near = nearest(kind, EXTENSIONS)
         message = f"`{node.value}` is no content type that results can have.{meant(kind, EXTENSIONS)}"
-        return finding(CONTENT_TYPE, node.range, message, fixes=(_changed(node, near),) if near else ())
+        return finding(CONTENT_TYPE, node.range, message, fixes=change_to(node.range, node.value, near))
     if kind not in EXTENSIONS and kind.startswith("text/") and (near := nearest(kind, EXTENSIONS)):
         message = f"`{node.value}` is no known content type. Did you mean `{near}`?"
-        found = finding(CONTENT_TYPE, node.range, message, fixes=(_changed(node, near),))
+        found = finding(CONTENT_TYPE, node.range, message, fixes=change_to(node.range, node.value, near))
         return dataclasses.replace(found, severity="warning")  # It would still be written, as text.
     return None
 
@@ -132,12 +131,8 @@ def _misfit(node: String, kind: str, output: StepOutput, step: Step) -> Finding 
     fitting = _FITTING[output.kind]
     message = f"This step gives {_CALLED[output.kind]}, which `{kind}` cannot hold; `{fitting}` can."
     related = (Related(step.name.range, "the step"),) if step.name is not None else ()
-    found = finding(CONTENT_TYPE, node.range, message, related, fixes=(_changed(node, fitting),))
+    found = finding(CONTENT_TYPE, node.range, message, related, fixes=change_to(node.range, node.value, fitting))
     return dataclasses.replace(found, severity="warning")
-
-
-def _changed(node: String, text: str) -> Fix:
-    return Fix(f"Change to `{text}`", (Edit(node.range, json.dumps(text)),), preferred=True)
 
 
 def unknown_result_property(context: Context) -> Iterator[Finding]:
@@ -149,30 +144,34 @@ def unknown_result_property(context: Context) -> Iterator[Finding]:
         asked = split_result(use.reference.target, workflow.step_names())[1]
         if not asked or step.name is None:
             continue
-        message = _cannot_have(asked, workflow, step)
-        if message is not None:
-            # The property alone is at fault, not the reference as a whole.
+        wrong = _cannot_have(asked, workflow, step)
+        if wrong is not None:
+            message, known = wrong
+            # The property alone is at fault, not the reference as a whole; an escape in it is no reason to miss.
             place = Range(max(use.node.range.start, use.node.range.end - 1 - len(asked)), use.node.range.end - 1)
-            raw = context.document.text[place.start : place.end]
+            plain = context.document.text[place.start : place.end] == asked
+            fixes = change_to(place, asked, nearest(asked, known)) if plain else ()
             related = (Related(step.name.range, f"step `{step.name.value}`"),)
-            yield finding(UNKNOWN_RESULT_PROPERTY, place if raw == asked else use.node.range, message, related)
+            yield finding(UNKNOWN_RESULT_PROPERTY, place if plain else use.node.range, message, related, fixes=fixes)
 
 
-def _cannot_have(asked: str, workflow: Workflow, step: Step) -> str | None:
-    """What is wrong with asking for a property of a step's results; `None` when nothing is certain."""
+def _cannot_have(asked: str, workflow: Workflow, step: Step) -> tuple[str, Collection[str]] | None:
+    """What is wrong with asking for a property of a step's results, and which ones they have; `None` if uncertain."""
     assert step.name is not None
-    name, output = step.name.value, step_output(workflow, step)
+    begin, output = f"The results of `{step.name.value}`", step_output(workflow, step)
     if output.properties:
         if asked in output.properties:
             return None
         told = ", ".join(f"`{known}`" for known in output.properties)
-        return f"The results of `{name}` have no `{asked}`: they have {told}.{meant(asked, output.properties)}"
+        message = f"{begin} have no `{asked}`: they have {told}.{meant(asked, output.properties)}"
+        return message, output.properties
     if output.kind == "text":
-        return f"The results of `{name}` are text, of which nothing can be asked."
+        return f"{begin} are text, of which nothing can be asked.", ()
     if output.kind == "image" and asked not in _IMAGE_ATTRIBUTES:
-        return f"The results of `{name}` are images, which have no `{asked}`.{meant(asked, _IMAGE_ATTRIBUTES)}"
-    if step.kind in ("pipeline", "pipeline_reference") and asked not in _USUAL and (near := nearest(asked, _USUAL)):
-        return f"The results of `{name}` have no `{asked}`. Did you mean `{near}`?"
+        message = f"{begin} are images, which have no `{asked}`.{meant(asked, _IMAGE_ATTRIBUTES)}"
+        return message, _IMAGE_ATTRIBUTES
+    if step.kind in ("pipeline", "pipeline_reference") and asked not in _USUAL and nearest(asked, _USUAL):
+        return f"{begin} have no `{asked}`.{meant(asked, _USUAL)}", _USUAL
     return None
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 
 from dw_lsp.analysis.findings import Finding, Fix, Rule
 from dw_lsp.analysis.rules.arguments import ARGUMENT_TYPE, MISSING_ARGUMENT, UNKNOWN_ARGUMENT
 from dw_lsp.analysis.rules.context import Context, finding, meant, narrow, nearest
+from dw_lsp.analysis.rules.fixes.names import change_to
+from dw_lsp.analysis.rules.fixes.placeholders import placeholder
 from dw_lsp.analysis.rules.values import fits, value_findings, wanted
-from dw_lsp.text.edits import Edit
+from dw_lsp.text.edits import insert_member
 from dw_lsp.text.syntax_tree import Array, Member, Missing, Node, Null, Object, String, Unknown
 from dw_lsp.workflow.format.command import Command
 from dw_lsp.workflow.format.commands import COMMANDS
@@ -41,14 +42,9 @@ def tasks(context: Context) -> Iterator[Finding]:
 
 
 def _unknown_task(command: String) -> Finding:
-    near = nearest(command.value, COMMANDS)
-    fixes = (_changed(command, near),) if near else ()
+    fixes = change_to(command.range, command.value, nearest(command.value, COMMANDS))
     message = f"There is no task command `{command.value}`.{meant(command.value, COMMANDS)}"
     return finding(UNKNOWN_TASK, command.range, message, fixes=fixes)
-
-
-def _changed(node: String, text: str) -> Fix:
-    return Fix(f"Change to `{text}`", (Edit(node.range, json.dumps(text)),), preferred=True)
 
 
 def _arguments(context: Context, command: Command, name: String, arguments: Node | None) -> Iterator[Finding]:
@@ -61,7 +57,7 @@ def _arguments(context: Context, command: Command, name: String, arguments: Node
         elif not command.accepts(member.key.value) and not isinstance(member.value, Missing):
             yield from _unknown(member, command)
     if _is_whole(context, arguments):
-        yield from _missing(command, name, arguments)
+        yield from _missing(context.document.text, command, name, arguments)
 
 
 def _unknown(member: Member, command: Command) -> Iterator[Finding]:
@@ -73,20 +69,22 @@ def _unknown(member: Member, command: Command) -> Iterator[Finding]:
     hint = f" Did you mean `{near}`?" if near else f" It takes {', '.join(f'`{each}`' for each in names)}."
     ignored = command.others == "ignored"
     end = "; it would be ignored." if ignored else "."
-    fixes = (_changed(member.key, near),) if near else ()
+    fixes = change_to(member.key.range, name, near)
     message = f"`{command.name}` has no argument `{name}`{end}{hint}"
     found = finding(UNKNOWN_ARGUMENT, member.key.range, message, fixes=fixes)
     yield dataclasses.replace(found, severity="warning") if ignored else found
 
 
-def _missing(command: Command, place: String, arguments: Object) -> Iterator[Finding]:
+def _missing(text: str, command: Command, place: String, arguments: Object) -> Iterator[Finding]:
     given = {member.key.value for member in arguments.members}
     strangers = [name for name in given if not command.accepts(name)]
     for needed in command.arguments:
         # An argument whose name is misspelt is told of there.
         if needed.required and needed.name not in given and nearest(needed.name, strangers) is None:
             message = f"`{command.name}` needs the argument `{needed.name}`: {needed.meaning}"
-            yield finding(MISSING_ARGUMENT, place.range, message)
+            edits = insert_member(text, arguments, needed.name, placeholder(needed))
+            fix = Fix(f"Add `{needed.name}`", edits, preferred=True)
+            yield finding(MISSING_ARGUMENT, place.range, message, fixes=(fix,))
 
 
 def _is_whole(context: Context, node: Object) -> bool:
