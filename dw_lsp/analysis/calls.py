@@ -12,7 +12,7 @@ from dw_lsp.catalog.catalog import Catalog
 from dw_lsp.catalog.classes import ClassEntry
 from dw_lsp.catalog.models import MODEL_INDEX, find_folder
 from dw_lsp.catalog.signatures import Signature
-from dw_lsp.text.syntax_tree import Array, Boolean, Node, Object, String
+from dw_lsp.text.syntax_tree import Array, Boolean, Node, Object, String, to_value
 from dw_lsp.workflow.model import Step, Workflow
 from dw_lsp.workflow.references import parse_reference
 from dw_lsp.workflow.type_uses import is_type_name
@@ -88,7 +88,10 @@ def pipeline_class(
 def runs_foreign_code(pipeline: Object) -> bool:
     """Whether a pipeline's code comes with its model, so that nobody here can know what it takes."""
     loading = pipeline.get("from_pretrained_arguments")
-    return isinstance(loading, Object) and any(loading.member(key) for key in ("custom_pipeline", "trust_remote_code"))
+    named = (
+        [loading.get(key) for key in ("custom_pipeline", "trust_remote_code")] if isinstance(loading, Object) else []
+    )
+    return any(node is not None and to_value(node) not in (None, False) for node in named)
 
 
 def _class_of_model(pipeline: Object, folder: Path | None) -> str | None:
