@@ -147,10 +147,11 @@ def unknown_result_property(context: Context) -> Iterator[Finding]:
         wrong = _cannot_have(asked, workflow, step)
         if wrong is not None:
             message, known = wrong
-            # The property alone is at fault, not the reference as a whole; an escape in it is no reason to miss.
+            # The property alone is at fault, not the reference as a whole.
             place = Range(max(use.node.range.start, use.node.range.end - 1 - len(asked)), use.node.range.end - 1)
             plain = context.document.text[place.start : place.end] == asked
-            fixes = change_to(place, asked, nearest(asked, known)) if plain else ()
+            before = use.node.value.removesuffix(asked)
+            fixes = change_to(use.node.range, asked, nearest(asked, known), before)
             related = (Related(step.name.range, f"step `{step.name.value}`"),)
             yield finding(UNKNOWN_RESULT_PROPERTY, place if plain else use.node.range, message, related, fixes=fixes)
 

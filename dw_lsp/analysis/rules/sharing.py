@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from dw_lsp.analysis.findings import Finding, Related, Rule
 from dw_lsp.analysis.outputs import step_named
-from dw_lsp.analysis.rules.context import Context, finding, meant
+from dw_lsp.analysis.rules.context import Context, finding, meant, nearest
+from dw_lsp.analysis.rules.fixes.names import change_to
 from dw_lsp.analysis.rules.references import UNKNOWN_STEP
 from dw_lsp.text.syntax_tree import Array, Boolean, Node, Object, String
 from dw_lsp.workflow.model import Step
@@ -41,7 +42,9 @@ def unshared_component(context: Context) -> Iterator[Finding]:
         for node in _listed(step.body, "reused_components"):
             if isinstance(node, String) and parse_reference(node.value) is None and node.value not in shared:
                 message = f"No earlier step shares the component `{node.value}`.{meant(node.value, shared)}"
-                yield finding(UNSHARED_COMPONENT, node.range, message, tuple(_shared_later(context, step, node.value)))
+                later = tuple(_shared_later(context, step, node.value))
+                fixes = change_to(node.range, node.value, nearest(node.value, shared))
+                yield finding(UNSHARED_COMPONENT, node.range, message, later, fixes=fixes)
         for node in _listed(step.body, "shared_components"):
             if not isinstance(node, String) or parse_reference(node.value) is not None:
                 return  # Known only when the workflow runs.
