@@ -53,7 +53,7 @@ def files(context: Context) -> Iterator[Finding]:
         path = _path(use.text, context.folder)
         if path is None:
             continue
-        if not _allowed(path, context):
+        if not may_be_read(path, context):
             message = f"{use.text} lies outside of the workspace; dw.security.allowedPaths can allow its folder."
             yield finding(UNSAFE_PATH, use.node.range, message)
         elif use.purpose in ("media", "file", "workflow") and not context.workspace.exists(path):
@@ -67,7 +67,7 @@ def _path(text: str, folder: Path | None) -> Path | None:
     return None if folder is None else folder / path
 
 
-def _allowed(path: Path, context: Context) -> bool:
+def may_be_read(path: Path, context: Context) -> bool:
     """Whether a path, links followed, lies in the workspace, beside the document, or in a folder that is allowed."""
     real = Path(os.path.realpath(path))
     allowed = [Path(os.path.expanduser(folder)) for folder in context.workspace.security.allowed_paths]
@@ -117,7 +117,7 @@ def _loop(context: Context, path: Path, way: list[Path]) -> list[Path]:
     """The way along which a workflow is reached a second time; empty if none is."""
     if path in way:
         return [*way[way.index(path) :], path]
-    if len(way) > _DEEPEST or not _allowed(path, context):
+    if len(way) > _DEEPEST or not may_be_read(path, context):
         return []
     document = context.workspace.document(path)
     workflow = None if document is None else read(document.root)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
+from pathlib import Path
 
-from dw_lsp.analysis.findings import Finding, Fix, Related
+from dw_lsp.analysis.findings import Finding, Related
 from dw_lsp.analysis.rules.arguments import ARGUMENT_TYPE, UNKNOWN_ARGUMENT
 from dw_lsp.analysis.rules.context import Context, finding, meant, narrow, nearest
-from dw_lsp.analysis.sub_workflows import called_document, called_path
+from dw_lsp.analysis.rules.files import may_be_read
+from dw_lsp.analysis.rules.fixes.names import change_to
 from dw_lsp.text.document import Document
-from dw_lsp.text.edits import Edit
 from dw_lsp.text.syntax_tree import Member, Missing, Node, Object, String, Unknown, to_value
 from dw_lsp.workflow.conversion import convert
-from dw_lsp.workflow.model import Step, Workflow
+from dw_lsp.workflow.model import Workflow
+from dw_lsp.workflow.path_uses import is_path
+from dw_lsp.workflow.reader import read
 from dw_lsp.workflow.references import parse_reference
 from dw_lsp.workflow.resolved import InvalidInput
 
@@ -26,22 +28,31 @@ def sub_workflow_arguments(context: Context) -> Iterator[Finding]:
         arguments = step.body.get("arguments") if isinstance(step.body, Object) and step.kind == "workflow" else None
         if workflow is None or not isinstance(arguments, Object) or not arguments.members:
             continue
-        path = called_path(workflow, step, context.folder)
-        called = called_document(context.workspace, path) if path is not None else None
-        if called is not None:
-            yield from _checked(arguments, called[0], called[1], _by_variable(step))
+        node = step.body.get("path") if isinstance(step.body, Object) else None
+        path = _path(workflow, node, context.folder)
+        document = context.workspace.document(path) if path is not None and may_be_read(path, context) else None
+        if document is not None and not document.parsed.problems:
+            # A caller may put another workflow in the place of the one that a variable names.
+            exchangeable = isinstance(node, String) and parse_reference(node.value) is not None
+            yield from _checked(arguments, document, exchangeable)
 
 
-def _by_variable(step: Step) -> bool:
-    """Whether a caller may put another workflow in the place of the one that is read here."""
-    path = step.body.get("path") if isinstance(step.body, Object) else None
-    return isinstance(path, String) and parse_reference(path.value) is not None
+def _path(workflow: Workflow, node: Node | None, folder: Path | None) -> Path | None:
+    """The file that a step calls, by its default where a variable names it; `None` when it cannot be told."""
+    reference = parse_reference(node.value) if isinstance(node, String) else None
+    if reference is not None:
+        defaults = {variable.name: variable.member.value for variable in workflow.variables}
+        node = defaults.get(reference.name) if reference.kind == "variable" else None
+    if not isinstance(node, String) or folder is None or not is_path(node.value) or "\0" in node.value:
+        return None
+    return folder / node.value  # An absolute path stays as it is.
 
 
-def _checked(arguments: Object, document: Document, called: Workflow, exchangeable: bool) -> Iterator[Finding]:
+def _checked(arguments: Object, document: Document, exchangeable: bool) -> Iterator[Finding]:
+    called = read(document.root)
+    if called is None:
+        return
     variables = {variable.name: variable.member for variable in called.variables}
-    if document.parsed.problems:
-        return  # What it declares may only be unreadable.
     for member in arguments.members:
         declared = variables.get(member.key.value)
         if declared is not None:
@@ -60,9 +71,8 @@ def _unknown(member: Member, document: Document, called: Workflow, variables: di
     else:
         related = Related(block.key.range, "its variables", document)
         message = f"`{file}` has no variable `{name}`.{meant(name, variables)}"
-    near = nearest(name, variables)
-    fix = Fix(f"Change to `{near}`", (Edit(member.key.range, json.dumps(near)),), preferred=True)
-    return finding(UNKNOWN_ARGUMENT, member.key.range, message, (related,), fixes=(fix,) if near else ())
+    fixes = change_to(member.key.range, name, nearest(name, variables))
+    return finding(UNKNOWN_ARGUMENT, member.key.range, message, (related,), fixes=fixes)
 
 
 def _value(member: Member, declared: Member, document: Document) -> Iterator[Finding]:
