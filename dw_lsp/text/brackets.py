@@ -12,8 +12,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dw_lsp.text.edits import Edit
 from dw_lsp.text.lexer import Token
-from dw_lsp.text.problems import SyntaxProblem
+from dw_lsp.text.problems import Mend, SyntaxProblem, put_instead, take_out
 from dw_lsp.text.syntax_tree import Range
 
 CLOSER = {"{": "}", "[": "]"}
@@ -21,6 +22,8 @@ _OPENER = {"}": "{", "]": "["}
 _NAME = {"{": "object", "[": "list"}
 _LINE_END = re.compile(r"\r\n|\n|\r")
 _KEYS = ("string", "word", "half")
+#: Before these, no comma is needed.
+_BEHIND = (",", "}", "]", "end")
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,7 @@ class _Lines:
             self.line.append(len(self._first) - 1)
         self._tokens = tokens
         self.unit = self._unit()
+        self.newline = "\r\n" if "\r\n" in text else "\n"
 
     def is_first(self, index: int) -> bool:
         """Whether a token is the first of its line."""
@@ -137,10 +141,12 @@ class _Balancer:
         self._problems: list[SyntaxProblem] = []
         self._mended: set[int] = set()
         self._left_out = -2
+        self._at = 0
 
     def balanced(self) -> Balanced:
         """Go through all tokens."""
         for index, token in enumerate(self._tokens[:-1]):
+            self._at = index
             if self._lines is not None:
                 self._end_what_lies_further_right(index, token, self._lines)
                 self._put_in_opener(index, token, self._lines)
@@ -175,7 +181,7 @@ class _Balancer:
             return token.kind
         beside = lines.line[index + 1] == lines.line[index]
         if beside or 0 < lines.indent(index + 1) - lines.indent(index) <= lines.unit:
-            self._problem(token.start, token.end, "Keys stand in an object: { is meant here, not [.")
+            self._wrong(token, "Keys stand in an object: { is meant here, not [.", "{")
             return "{"
         return token.kind
 
@@ -193,7 +199,8 @@ class _Balancer:
             return
         if kind is not None:
             place = self._end_of_last()
-            self._problem(max(place - 1, 0), place, f"A {kind} is missing behind this.")
+            mend = Mend(f"Put in {kind}", (Edit(Range(place, place), f" {kind}"),), certain=False)
+            self._problem(max(place - 1, 0), place, f"A {kind} is missing behind this.", mend)
             self._opened(kind, Token(kind, place, place), index, indent)
 
     def _is_key(self, index: int) -> bool:
@@ -233,7 +240,7 @@ class _Balancer:
         elif self._belongs_to(index, opened):
             closer = CLOSER[opened.kind]
             what = f"The {_NAME[opened.kind]} that ends here needs {closer}, not {token.kind}."
-            self._problem(token.start, token.end, what)
+            self._wrong(token, what, closer)
             self._closed(Token(closer, token.start, token.end))
         elif self._open_kinds[_OPENER[token.kind]]:
             while self._open[-1].kind != _OPENER[token.kind]:
@@ -307,7 +314,7 @@ class _Balancer:
         if self._lines is not None:
             self._lines.leave_out(index)
         if self._left_out != index - 1:
-            self._problem(token.start, token.end, message)
+            self._too_many(token, message)
         self._left_out = index
         self._mended.add(self._end_of_last())
 
@@ -316,12 +323,23 @@ class _Balancer:
         opened = self._popped()
         if opened.kind == "{" and opened.at + 1 < len(self._out) and self._out[opened.at + 1].kind in CLOSER:
             self._out[opened.at] = opened.token._replace(kind="")
-            self._problem(opened.token.start, opened.token.end, f"This {opened.kind} opens nothing; remove it.")
+            self._too_many(opened.token, f"This {opened.kind} opens nothing; remove it.")
             return
+        place = self._end_of_last()
         self._put_in_closer(opened)
         if opened.token.end > opened.token.start:
-            what = f"This {_NAME[opened.kind]} is not closed; a {CLOSER[opened.kind]} is missing."
-            self._problem(opened.token.start, opened.token.end, what)
+            closer = CLOSER[opened.kind]
+            written = self._closer_on_line(opened) + ("," if self._tokens[self._at].kind not in _BEHIND else "")
+            mend = Mend(f"Put in {closer}", (Edit(Range(place, place), written),), certain=False)
+            what = f"This {_NAME[opened.kind]} is not closed; a {closer} is missing."
+            self._problem(opened.token.start, opened.token.end, what, mend)
+
+    def _closer_on_line(self, opened: _Open) -> str:
+        """The missing bracket, on a line of its own where its content has lines."""
+        lines, closer = self._lines, CLOSER[opened.kind]
+        if lines is None or opened.line == lines.line[self._at - 1]:
+            return closer
+        return lines.newline + " " * opened.indent + closer
 
     def _stands_for_a_key(self) -> bool:
         """Whether a bracket that comes now would stand in an object where a key belongs."""
@@ -343,16 +361,27 @@ class _Balancer:
             return None, closed_from
         innermost = self._open[-1]
         missing = [CLOSER[opened.kind] for opened in reversed(self._open)]
+        self._at = len(self._tokens) - 1
+        written, place = "".join(self._closer_on_line(opened) for opened in reversed(self._open)), self._end_of_last()
+        mend = Mend("Put in what closes it", (Edit(Range(place, place), written),), certain=False)
         while self._open:
             self._put_in_closer(self._popped())
         shown = " ".join(missing[:10]) + (" ..." if len(missing) > 10 else "")
         what = f"This {_NAME[innermost.kind]} is not closed: the document ends without {shown}"
-        return SyntaxProblem(Range(innermost.token.start, innermost.token.end), what + "."), closed_from
+        return SyntaxProblem(Range(innermost.token.start, innermost.token.end), what + ".", mend), closed_from
 
     # ------------------------------------------------------------ telling
 
     def _end_of_last(self) -> int:
         return self._out[-1].end if self._out else 0
 
-    def _problem(self, start: int, end: int, message: str) -> None:
-        self._problems.append(SyntaxProblem(Range(start, end), message))
+    def _too_many(self, token: Token, message: str) -> None:
+        mend = take_out(Range(token.start, token.end), token.kind, certain=False)
+        self._problem(token.start, token.end, message, mend)
+
+    def _wrong(self, token: Token, message: str, meant: str) -> None:
+        mend = put_instead(Range(token.start, token.end), meant, certain=False)
+        self._problem(token.start, token.end, message, mend)
+
+    def _problem(self, start: int, end: int, message: str, mend: Mend) -> None:
+        self._problems.append(SyntaxProblem(Range(start, end), message, mend))

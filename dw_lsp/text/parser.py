@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dw_lsp.text.brackets import CLOSER, Balanced, balance, balanced
+from dw_lsp.text.edits import Edit
 from dw_lsp.text.lexer import Lexed, Reading, Token, lex
-from dw_lsp.text.problems import SyntaxProblem
+from dw_lsp.text.problems import Mend, SyntaxProblem, put_in, put_instead, take_out
 from dw_lsp.text.scalars import LONGEST_SHOWN, read_number, read_string, read_word
 from dw_lsp.text.syntax_tree import Array, Member, Missing, Node, Object, Range, String, Unknown
+from dw_lsp.text.writing import quote
 
 __all__ = ["Parsed", "SyntaxProblem", "parse"]
 
@@ -172,7 +174,7 @@ class _Parser:
                 self._at += 1
                 return Array(Range(opener.start, token.end), tuple(items), token.end > token.start)
             if kind == ",":
-                self._problem(token.start, token.end, "A value is expected here.")
+                self._stray(token, "A value is expected here.")
                 self._pass()
             elif kind == ":":
                 self._problem(token.start, token.end, "A list has values without keys; keys stand in an object: { }.")
@@ -190,7 +192,7 @@ class _Parser:
         elif kind not in ("}", "]", "end", ":"):
             place = self._end_of_last()
             if place not in self._source.mended:
-                self._problem(max(place - 1, 0), place, "A comma is missing behind this.")
+                self._problem(max(place - 1, 0), place, "A comma is missing behind this.", put_in(",", place))
 
     # ------------------------------------------------------------ members
 
@@ -206,8 +208,10 @@ class _Parser:
         if token.kind == "half":
             return self._half(token)
         text = self._text[token.start : token.end]
-        self._problem(token.start, token.end, f'Keys stand in double quotes: "{text[:LONGEST_SHOWN]}".')
-        return String(Range(token.start, token.end), text)
+        where = Range(token.start, token.end)
+        mend = Mend("Put it in double quotes", (Edit(where, quote(text)),))
+        self._problem(token.start, token.end, f'Keys stand in double quotes: "{text[:LONGEST_SHOWN]}".', mend)
+        return String(where, text)
 
     def _half(self, token: Token) -> String:
         text, where = self._text[token.start : token.end], Range(token.start, token.end)
@@ -215,8 +219,8 @@ class _Parser:
             inside = token.start + text.index('"', 1)
             self._problem(inside, inside + 1, 'A quote inside text is written \\".')
             return String(where, text[1:-1])
-        side = "before" if text.endswith('"') else "behind"
-        self._problem(token.start, token.end, f'A " is missing {side} this.')
+        side, at = ("before", token.start) if text.endswith('"') else ("behind", token.end)
+        self._problem(token.start, token.end, f'A " is missing {side} this.', put_in('"', at, certain=False))
         return String(where, text.strip('"'))
 
     def _missing_value(self, key: Token) -> Missing | None:
@@ -232,10 +236,11 @@ class _Parser:
         if token.kind in _ENDS or self._next_is_key():
             return self._missing(key, "A colon and a value are missing behind this key.")
         if token.kind == "word" and self._text[token.start : token.end] in _EQUALS:
-            self._problem(token.start, token.end, "Between a key and its value stands a colon.")
+            mend = put_instead(Range(token.start, token.end), ":")
+            self._problem(token.start, token.end, "Between a key and its value stands a colon.", mend)
             self._at += 1
         else:
-            self._problem(key.start, key.end, "A colon is missing behind this key.")
+            self._problem(key.start, key.end, "A colon is missing behind this key.", put_in(":", key.end))
         return None
 
     def _pass_what_hides_the_colon(self, key: Token) -> None:
@@ -243,7 +248,7 @@ class _Parser:
         token = self._tokens[self._at]
         stray = token.kind == "," or (token.kind in ("word", "number") and token.start == key.end)
         if stray and self._tokens[self._at + 1].kind == ":":
-            self._problem(token.start, token.end, "Behind a key comes its colon; remove this.")
+            self._stray(token, "Behind a key comes its colon; remove this.")
             self._at += 1
 
     def _pass_what_hides_a_value(self) -> None:
@@ -254,8 +259,13 @@ class _Parser:
         glued = token.kind in (":", ",") or token.end == following[0].start
         is_text = following[0].kind == "string" and following[1].kind != ":" and glued
         if following[0].kind in CLOSER or is_text or (token.kind == ":" and following[0].kind not in _ENDS):
-            self._problem(token.start, token.end, "The value begins behind this; remove it.")
+            self._stray(token, "The value begins behind this; remove it.")
             self._at += 1
+
+    def _stray(self, token: Token, message: str) -> None:
+        """Tell of a token that is too many."""
+        written = self._text[token.start : token.end][:LONGEST_SHOWN]
+        self._problem(token.start, token.end, message, take_out(Range(token.start, token.end), written, certain=False))
 
     def _missing(self, key: Token, message: str) -> Missing:
         self._problem(key.start, key.end, message)
@@ -279,11 +289,11 @@ class _Parser:
         self._at += 1
         self._told = self._at
 
-    def _problem(self, start: int, end: int, message: str) -> None:
+    def _problem(self, start: int, end: int, message: str, mend: Mend | None = None) -> None:
         if self._told != self._at:
-            self._inside(start, end, message)
+            self._inside(start, end, message, mend)
 
-    def _inside(self, start: int, end: int, message: str) -> None:
+    def _inside(self, start: int, end: int, message: str, mend: Mend | None = None) -> None:
         """A problem inside a token, of which there may be several."""
         self._told = self._at
-        self.problems.append(SyntaxProblem(Range(start, end), message))
+        self.problems.append(SyntaxProblem(Range(start, end), message, mend))

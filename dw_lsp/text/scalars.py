@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
-from typing import TypeAlias
+from typing import Protocol
 
+from dw_lsp.text.edits import Edit
 from dw_lsp.text.lexer import Token
+from dw_lsp.text.problems import Mend, put_in, put_instead
 from dw_lsp.text.syntax_tree import Boolean, Node, Null, Number, Range, String, Unknown
+from dw_lsp.text.writing import quote
 
-#: Takes a start, an end and what to do about the mistake that lies there.
-Tell: TypeAlias = Callable[[int, int, str], None]
 LONGEST_SHOWN = 40
 _LITERALS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _FROM_PYTHON = {"True": "true", "False": "false", "None": "null", "nil": "null", "undefined": "null"}
@@ -22,21 +22,42 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _NUMBER_LIKE = re.compile(r"[-+.]?[0-9]")
 
 
+class Tell(Protocol):
+    """Takes a start, an end, what to do about the mistake that lies there, and edits that do it."""
+
+    def __call__(self, start: int, end: int, message: str, mend: Mend | None = None) -> None:
+        """Take note of it."""
+
+
 def read_string(text: str, token: Token, tell: Tell) -> String:
     """The string of a token of kind `string` or `unclosed`, its escapes resolved; wrong ones stay as they stand."""
     start, end = token.start, token.end
     closed = token.kind == "string"
     if not closed:
-        tell(start, end, f"This text is not closed; a {text[start]} is missing.")
+        message = f"This text is not closed; a {text[start]} is missing."
+        tell(start, end, message, put_in(text[start], end, certain=False))
     elif text[start] == "'":
-        tell(start, end, "Text stands in double quotes in JSON.")
+        tell(start, end, "Text stands in double quotes in JSON.", _in_double_quotes(text, start, end))
     raw = text[start + 1 : end - closed]
     if "\\" not in raw and raw.isprintable():
         return String(Range(start, end), raw, closed)
     for control in _CONTROL.finditer(raw):
         place = start + 1 + control.start()
-        tell(place, place + 1, f"A control character in text is written \\u{ord(control.group()):04x}.")
+        escape = f"\\u{ord(control.group()):04x}"
+        message = f"A control character in text is written {escape}."
+        tell(place, place + 1, message, put_instead(Range(place, place + 1), escape))
     return String(Range(start, end), _unescaped(raw, start + 1, tell), closed)
+
+
+def _in_double_quotes(text: str, start: int, end: int) -> Mend:
+    """The text with other quotes; what was escaped stays as it is, but for quotes."""
+    inner = re.sub(r'\\(.)|"', _requoted, text[start + 1 : end - 1])
+    return Mend("Put it in double quotes", (Edit(Range(start, end), f'"{inner}"'),))
+
+
+def _requoted(match: re.Match[str]) -> str:
+    written = match.group()
+    return "'" if written == "\\'" else '\\"' if written == '"' else written
 
 
 def _unescaped(raw: str, start: int, tell: Tell) -> str:
@@ -47,7 +68,8 @@ def _unescaped(raw: str, start: int, tell: Tell) -> str:
         if written == "\\'":
             return "'"
         place = start + escape.start()
-        tell(place, place + len(written), f"{written} is no escape of JSON; a backslash itself is \\\\.")
+        message = f"{written} is no escape of JSON; a backslash itself is \\\\."
+        tell(place, place + len(written), message, put_in("\\", place, certain=False))
         return written
 
     value = _ESCAPE.sub(resolve, raw)
@@ -81,9 +103,12 @@ def read_word(text: str, token: Token, tell: Tell) -> Node:
         return Null(where) if value is None else Boolean(where, value)
     shown = written if len(written) <= LONGEST_SHOWN else written[:LONGEST_SHOWN] + "..."
     if written in _FROM_PYTHON:
-        tell(token.start, token.end, f"{shown} is no value of JSON; write {_FROM_PYTHON[written]}.")
+        meant = _FROM_PYTHON[written]
+        tell(token.start, token.end, f"{shown} is no value of JSON; write {meant}.", put_instead(where, meant))
     elif _NUMBER_LIKE.match(written):
         tell(token.start, token.end, f"{shown} is no number of JSON, such as 1, -0.5 or 2e3.")
     else:
-        tell(token.start, token.end, f'{shown} is no value of JSON; text stands in double quotes: "{shown}".')
+        message = f'{shown} is no value of JSON; text stands in double quotes: "{shown}".'
+        mend = Mend("Put it in double quotes", (Edit(where, quote(written)),), certain=False)
+        tell(token.start, token.end, message, mend)
     return Unknown(where, written)

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from dw_lsp.text.lexer import lex
+from dw_lsp.text.problems import Mend
 from dw_lsp.text.scalars import LONGEST_SHOWN, read_number, read_string, read_word
 from dw_lsp.text.syntax_tree import Boolean, Null, Number, Range, String, Unknown
 
@@ -18,8 +19,11 @@ def read(text: str):
     """The node of a text that is one token, and the stretches and messages of its problems."""
     problems: list[tuple[str, str]] = []
     token = lex(text).tokens[0]
-    node = READERS[token.kind](text, token, lambda start, end, message: problems.append((text[start:end], message)))
-    return node, problems
+
+    def tell(start: int, end: int, message: str, mend: Mend | None = None) -> None:
+        problems.append((text[start:end], message))
+
+    return READERS[token.kind](text, token, tell), problems
 
 
 @pytest.mark.parametrize(

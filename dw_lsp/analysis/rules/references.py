@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dw_lsp.analysis.findings import Finding, Related, Rule
-from dw_lsp.analysis.rules.context import Context, finding, meant
+from dw_lsp.analysis.rules.context import Context, asked, finding, nearest
+from dw_lsp.analysis.rules.fixes.references import (
+    fix_step_order,
+    fix_unknown_step,
+    fix_unknown_variable,
+    fix_unused_variable,
+)
 from dw_lsp.text.syntax_tree import Array, Node, Object, String
 from dw_lsp.workflow.model import Step, Use, Workflow
 from dw_lsp.workflow.references import split_result, words_behind
@@ -56,10 +62,12 @@ def unknown_variable(context: Context) -> Iterator[Finding]:
         # A name with words behind it is a reference in text, and told as that.
         if use.reference.kind == "variable" and name not in declared and not words_behind(use.reference, declared):
             if not declared:
-                message = f"The variable `{name}` is not declared: this workflow declares none."
+                near, message = None, f"The variable `{name}` is not declared: this workflow declares none."
             else:
-                message = f"The variable `{name}` is not declared.{meant(name, declared)}"
-            yield finding(UNKNOWN_VARIABLE, use.node.range, message)
+                near = nearest(name, declared)
+                message = f"The variable `{name}` is not declared.{asked(near)}"
+            fixes = fix_unknown_variable(context.document, workflow, use, near)
+            yield finding(UNKNOWN_VARIABLE, use.node.range, message, fixes=fixes)
 
 
 def unused_variable(context: Context) -> Iterator[Finding]:
@@ -72,7 +80,8 @@ def unused_variable(context: Context) -> Iterator[Finding]:
     for variable in workflow.variables:
         if variable.name not in used:
             message = f"The variable `{variable.name}` is not used."
-            yield finding(UNUSED_VARIABLE, variable.member.key.range, message, tags=("unnecessary",))
+            fixes = fix_unused_variable(context.document, workflow, variable)
+            yield finding(UNUSED_VARIABLE, variable.member.key.range, message, tags=("unnecessary",), fixes=fixes)
 
 
 def _named_elsewhere(root: Object) -> set[str]:
@@ -98,17 +107,31 @@ def unknown_step(context: Context) -> Iterator[Finding]:
     for use, name, step in step_uses(workflow):
         if step is None and workflow is not None and not words_behind(use.reference, workflow.step_names()):
             known = [] if use.step is None else _names_before(workflow, use.step)
-            message = f"There is no step `{name}`.{meant(name, known or workflow.step_names())}"
-            yield finding(UNKNOWN_STEP, use.node.range, message)
+            near = nearest(name, known or workflow.step_names())
+            message = f"There is no step `{name}`.{asked(near)}"
+            yield finding(UNKNOWN_STEP, use.node.range, message, fixes=fix_unknown_step(use, name, near))
 
 
 def step_order(context: Context) -> Iterator[Finding]:
     """References from a step to itself or to a later one."""
-    for use, name, step in step_uses(context.workflow):
-        if step is not None and use.step is not None and step.index >= use.step and step.name is not None:
+    workflow, needs = context.workflow, None
+    for use, name, step in step_uses(workflow):
+        if step is not None and use.step is not None and step.index >= use.step and step.name is not None and workflow:
             where = "this very step" if step.index == use.step else "a later step"
             message = f"`{name}` is {where}; a step sees the results of earlier steps only."
-            yield finding(STEP_ORDER, use.node.range, message, (Related(step.name.range, f"step `{name}`"),))
+            related = Related(step.name.range, f"step `{name}`")
+            needs = _needs(workflow) if needs is None else needs
+            fixes = fix_step_order(context.document, workflow, use, step, needs)
+            yield finding(STEP_ORDER, use.node.range, message, (related,), fixes=fixes)
+
+
+def _needs(workflow: Workflow) -> dict[int, set[int]]:
+    """Which steps each step refers to, as indices."""
+    needs: dict[int, set[int]] = {}
+    for use, _, step in step_uses(workflow):
+        if step is not None and use.step is not None:
+            needs.setdefault(use.step, set()).add(step.index)
+    return needs
 
 
 def step_uses(workflow: Workflow | None) -> Iterator[tuple[Use, str, Step | None]]:

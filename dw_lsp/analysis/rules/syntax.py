@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from dw_lsp.analysis.findings import Finding, Related, Rule
+from dw_lsp.analysis.findings import Finding, Fix, Related, Rule
 from dw_lsp.analysis.rules.context import Context, finding
+from dw_lsp.analysis.rules.fixes.structure import fix_duplicate_key
 from dw_lsp.text.syntax_tree import Member, Object, Range, walk
 
 SYNTAX = Rule(
@@ -35,7 +36,9 @@ def syntax(context: Context) -> Iterator[Finding]:
         if start == end and length:  # An empty range is hard to see: take the character before it.
             start = max(0, min(start, length) - 1)
             end = start + 1
-        yield finding(SYNTAX, Range(start, end), problem.message)
+        mend = problem.mend
+        fixes = (Fix(mend.title, mend.edits, preferred=True, safe=mend.certain),) if mend is not None else ()
+        yield finding(SYNTAX, Range(start, end), problem.message, fixes=fixes)
 
 
 def duplicate_key(context: Context) -> Iterator[Finding]:
@@ -43,11 +46,12 @@ def duplicate_key(context: Context) -> Iterator[Finding]:
     root = context.document.root
     for node in () if root is None else walk(root):
         if isinstance(node, Object) and len({member.key.value for member in node.members}) < len(node.members):
-            yield from _repetitions(node)
+            yield from _repetitions(context.document.text, node)
 
 
-def _repetitions(node: Object) -> Iterator[Finding]:
+def _repetitions(text: str, node: Object) -> Iterator[Finding]:
     first: dict[str, Member] = {}
+    last: dict[str, Member] = {}
     for member in node.members:
         name = member.key.value
         earlier = first.setdefault(name, member)
@@ -57,4 +61,6 @@ def _repetitions(node: Object) -> Iterator[Finding]:
                 member.key.range,
                 f"`{name}` stands twice in this object; only the last one would count.",
                 (Related(earlier.key.range, "the first one"),),
+                fixes=fix_duplicate_key(text, node, last[name], member),
             )
+        last[name] = member

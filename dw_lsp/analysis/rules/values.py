@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dw_lsp.analysis.findings import Finding, Rule
-from dw_lsp.analysis.rules.context import finding, meant, narrow
+from dw_lsp.analysis.rules.context import asked, finding, narrow, nearest
+from dw_lsp.analysis.rules.fixes.values import fix_choice, fix_limit, fix_type
 from dw_lsp.text.syntax_tree import Array, Boolean, Missing, Node, Null, Number, Object, String, Unknown, to_value
 from dw_lsp.workflow.format.shapes import (
     AnyOf,
@@ -69,7 +70,8 @@ def value_findings(node: Node, shape: Shape, name: str) -> Iterator[Finding]:
     if isinstance(shape, AnyShape):
         return
     if not fits(node, shape):
-        yield finding(WRONG_TYPE, narrow(node), f"{name} is {wanted(shape)}, not {_found(node)}.")
+        message = f"{name} is {wanted(shape)}, not {_found(node)}."
+        yield finding(WRONG_TYPE, narrow(node), message, fixes=fix_type(node, shape, fits))
     elif isinstance(node, String) and isinstance(shape, TextShape) and parse_reference(node.value) is None:
         yield from _text(node, shape, name)
     elif isinstance(node, Number) and isinstance(shape, NumberShape):
@@ -81,8 +83,9 @@ def value_findings(node: Node, shape: Shape, name: str) -> Iterator[Finding]:
 def _text(node: String, shape: TextShape, name: str) -> Iterator[Finding]:
     if shape.choices and node.value not in shape.choices:
         allowed = ", ".join(f"`{choice}`" for choice in shape.choices)
-        message = f"{name} is one of {allowed}.{meant(node.value, shape.choices)}"
-        yield finding(INVALID_VALUE, node.range, message)
+        near = nearest(node.value, shape.choices)
+        fixes = fix_choice(node, shape, near)
+        yield finding(INVALID_VALUE, node.range, f"{name} is one of {allowed}.{asked(near)}", fixes=fixes)
     if shape.longest is not None and len(node.value) > shape.longest:
         message = f"{name} has at most {shape.longest} characters; these are {len(node.value)}."
         yield finding(INVALID_VALUE, node.range, message)
@@ -92,9 +95,11 @@ def _number(node: Number, shape: NumberShape, name: str) -> Iterator[Finding]:
     if shape.choices and node.value not in shape.choices:
         yield finding(INVALID_VALUE, node.range, f"{name} is one of {', '.join(map(str, shape.choices))}.")
     if shape.least is not None and node.value < shape.least:
-        yield finding(INVALID_VALUE, node.range, f"{name} is at least {shape.least:g}.")
+        fixes = fix_limit(node, shape.least)
+        yield finding(INVALID_VALUE, node.range, f"{name} is at least {shape.least:g}.", fixes=fixes)
     if shape.most is not None and node.value > shape.most:
-        yield finding(INVALID_VALUE, node.range, f"{name} is at most {shape.most:g}.")
+        fixes = fix_limit(node, shape.most)
+        yield finding(INVALID_VALUE, node.range, f"{name} is at most {shape.most:g}.", fixes=fixes)
     if shape.above is not None and node.value <= shape.above:
         yield finding(INVALID_VALUE, node.range, f"{name} is greater than {shape.above:g}.")
 

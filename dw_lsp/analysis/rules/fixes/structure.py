@@ -100,6 +100,15 @@ def _added(level: Level, needed: Property) -> Fix:
     return Fix(f"Add `{needed.name}`", edits, preferred=all(key in order for key in keys))
 
 
+def fix_duplicate_key(text: str, node: Object, earlier: Member, later: Member) -> tuple[Fix, ...]:
+    """Remove the earlier of two members, which has no effect; or the later."""
+    name = later.key.value
+    return (
+        Fix(f"Remove the earlier `{name}`, which has no effect", remove_member(text, node, earlier), True, True),
+        Fix(f"Remove this `{name}`", remove_member(text, node, later)),
+    )
+
+
 def fix_exclusive(level: Level, one: Member, other: Member) -> tuple[Fix, ...]:
     """Remove one of two."""
     return tuple(
