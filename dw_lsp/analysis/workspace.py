@@ -79,7 +79,7 @@ class DiskWorkspace:
         """The workflows in the folders."""
         return workflows_below(self._roots)
 
-    @property
+    @functools.cached_property
     def hub_cache(self) -> Path:
         """Where the worker keeps models that it downloads."""
         return hub_cache({**os.environ, **self._settings.worker.environment})

@@ -12,7 +12,7 @@ from dw_lsp.catalog.environment import pip_install
 from dw_lsp.text.edits import Edit
 from dw_lsp.text.syntax_tree import Array, Node, Object, String
 from dw_lsp.text.writing import quote
-from dw_lsp.workflow.type_uses import Role, TypeUse, type_uses
+from dw_lsp.workflow.type_uses import Role, TypeUse
 
 UNKNOWN_CLASS = Rule(
     "unknown-class",
@@ -52,7 +52,7 @@ def classes(context: Context) -> Iterator[Finding]:
     """Classes that are not there, not installed, or of the wrong kind."""
     if context.workflow is None:
         return
-    for use in type_uses(context.workflow.root.get("steps")):
+    for use in context.types:
         package = use.name.partition(".")[0] if "." in use.name else "diffusers"
         if package in context.workspace.security.allowed_modules:
             yield from _judged(context, use)

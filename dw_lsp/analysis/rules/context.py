@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import functools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dw_lsp.analysis.findings import Finding, Fix, Related, Rule, Tag
 from dw_lsp.analysis.workspace import Workspace
+from dw_lsp.catalog.models import find_folder
 from dw_lsp.text.document import Document, folder_of, path_of
-from dw_lsp.text.syntax_tree import Array, Node, Object, Range
+from dw_lsp.text.syntax_tree import Array, Member, Node, Object, Range, walk
 from dw_lsp.workflow.model import Workflow
+from dw_lsp.workflow.path_uses import PathUse, path_uses
+from dw_lsp.workflow.type_uses import TypeUse, type_uses
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,38 @@ class Context:
     def path(self) -> Path | None:
         """The document's file; `None` for one that is no file."""
         return path_of(self.document.uri)
+
+    @functools.cached_property
+    def paths(self) -> tuple[PathUse, ...]:
+        """Every path and model that the workflow names."""
+        return () if self.workflow is None else path_uses(self.workflow)
+
+    @functools.cached_property
+    def _folders(self) -> dict[tuple[str, str | None], Path | None]:
+        return {}
+
+    def model_folder(self, name: str, revision: str | None = None) -> Path | None:
+        """The folder of a model that is on this machine; each is looked for once."""
+        key = (name, revision)
+        if key not in self._folders:
+            self._folders[key] = find_folder(name, self.folder, revision, self.workspace.hub_cache)
+        return self._folders[key]
+
+    @functools.cached_property
+    def types(self) -> tuple[TypeUse, ...]:
+        """Every type that its steps name."""
+        return () if self.workflow is None else tuple(type_uses(self.workflow.root.get("steps")))
+
+    @functools.cached_property
+    def members(self) -> Mapping[str, Sequence[tuple[Object, Member]]]:
+        """Every member inside of its steps, with its object, by key."""
+        steps = None if self.workflow is None else self.workflow.root.get("steps")
+        found: dict[str, list[tuple[Object, Member]]] = {}
+        for node in walk(steps) if steps is not None else ():
+            if isinstance(node, Object):
+                for member in node.members:
+                    found.setdefault(member.key.value, []).append((node, member))
+        return found
 
     @functools.cached_property
     def folder(self) -> Path | None:

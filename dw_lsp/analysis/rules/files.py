@@ -47,7 +47,7 @@ def files(context: Context) -> Iterator[Finding]:
     """Paths with nothing there, and paths that lead out of what may be read."""
     if context.workflow is None:
         return
-    for use in path_uses(context.workflow):
+    for use in context.paths:
         if use.purpose in ("model", "weights") and not looks_local(use.text):
             continue  # A name on the hub; the rules on models speak of it.
         path = _path(use.text, context.folder)
@@ -105,7 +105,7 @@ def workflow_cycle(context: Context) -> Iterator[Finding]:
     if context.workflow is None or context.folder is None:
         return
     own = context.path
-    for use in path_uses(context.workflow):
+    for use in context.paths:
         if use.purpose == "workflow" and (path := _path(use.text, context.folder)) is not None:
             loop = _loop(context, Path(os.path.realpath(path)), [Path(os.path.realpath(own))] if own else [])
             if loop:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from dw_lsp.analysis.findings import Finding, Rule
 from dw_lsp.analysis.rules.context import Context, finding
-from dw_lsp.catalog.models import MODEL_INDEX, PART_CONFIGURATIONS, WEIGHT_SUFFIXES, find_folder, looks_local
+from dw_lsp.catalog.models import MODEL_INDEX, PART_CONFIGURATIONS, WEIGHT_SUFFIXES, looks_local
 from dw_lsp.text.syntax_tree import Object, String
-from dw_lsp.workflow.path_uses import PathUse, path_uses
+from dw_lsp.workflow.path_uses import PathUse
 
 UNKNOWN_MODEL = Rule(
     "unknown-model",
@@ -37,7 +37,7 @@ def models(context: Context) -> Iterator[Finding]:
     """Models that are not on this machine."""
     if context.workflow is None:
         return
-    for use in path_uses(context.workflow):
+    for use in context.paths:
         if use.purpose == "model":
             yield from _model(context, use)
         elif use.purpose == "weights" and looks_local(use.text):
@@ -63,8 +63,7 @@ def _model(context: Context, use: PathUse) -> Iterator[Finding]:
 
 
 def _is_here(context: Context, use: PathUse) -> bool:
-    revision = _text(use.owner, "revision")
-    return find_folder(use.text, context.folder, revision, context.workspace.hub_cache) is not None
+    return context.model_folder(use.text, _text(use.owner, "revision")) is not None
 
 
 def _text(owner: Object, key: str) -> str | None:

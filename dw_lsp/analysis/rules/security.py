@@ -10,10 +10,8 @@ from dw_lsp.analysis.findings import Finding, Fix, Rule
 from dw_lsp.analysis.rules.context import Context, finding
 from dw_lsp.catalog.models import find_folder, weight_files
 from dw_lsp.text.edits import remove_member
-from dw_lsp.text.syntax_tree import Array, Boolean, Member, Missing, Node, Null, Object, String, walk
-from dw_lsp.workflow.path_uses import path_uses
+from dw_lsp.text.syntax_tree import Array, Boolean, Missing, Null, String
 from dw_lsp.workflow.references import parse_reference
-from dw_lsp.workflow.type_uses import type_uses
 
 UNSAFE_TYPE = Rule(
     "unsafe-type",
@@ -49,8 +47,8 @@ def unsafe_type(context: Context) -> Iterator[Finding]:
     workflow = context.workflow
     if workflow is None:
         return
-    named = [use.node for use in type_uses(workflow.root.get("steps")) if "." in use.name]
-    for node in (*named, *_imported(workflow.root)):
+    named = [use.node for use in context.types if "." in use.name]
+    for node in (*named, *_imported(context)):
         yield from _outside(context, node, node.value)
     for use in workflow.uses:
         if use.reference.kind == "constant" and "." in use.reference.name:
@@ -64,10 +62,9 @@ def _outside(context: Context, node: String, name: str) -> Iterator[Finding]:
         yield finding(UNSAFE_TYPE, node.range, message)
 
 
-def _imported(root: Object) -> Iterator[String]:
-    for node in walk(root):
-        listed = node.get("pre_load_modules") if isinstance(node, Object) else None
-        for item in listed.items if isinstance(listed, Array) else ():
+def _imported(context: Context) -> Iterator[String]:
+    for _, member in context.members.get("pre_load_modules", ()):
+        for item in member.value.items if isinstance(member.value, Array) else ():
             if isinstance(item, String) and parse_reference(item.value) is None:
                 yield item
 
@@ -76,7 +73,7 @@ def unsafe_code(context: Context) -> Iterator[Finding]:
     """Code of strangers that is to be run."""
     if context.workflow is None or context.workspace.security.trust_remote_code:
         return
-    for owner, member in _members(context.workflow.root.get("steps"), _CODE_KEYS):
+    for owner, member in (found for key in _CODE_KEYS for found in context.members.get(key, ())):
         if isinstance(member.value, (Null, Missing)) or (isinstance(member.value, Boolean) and not member.value.value):
             continue
         message = f"`{member.key.value}` runs code that comes with the model (dw.security.trustRemoteCode allows it)."
@@ -88,16 +85,15 @@ def unsafe_weights(context: Context) -> Iterator[Finding]:
     """Weights that may run code when they are loaded."""
     if context.workflow is None or context.workspace.security.allow_pickle:
         return
-    steps = context.workflow.root.get("steps")
-    for _, member in _members(steps, ("use_safetensors",)):
+    for _, member in context.members.get("use_safetensors", ()):
         if isinstance(member.value, Boolean) and not member.value.value:
             message = "Without safetensors, weights are loaded that can run code (dw.security.allowPickle allows it)."
             yield finding(UNSAFE_WEIGHTS, member.value.range, message)
-    for node in _weight_names(steps):
+    for node in _weight_names(context):
         if _suffix(node.value) in _PICKLES:
             message = f"`{_suffix(node.value)}` files can run code when they are loaded; take the safetensors file."
             yield finding(UNSAFE_WEIGHTS, node.range, message)
-    for use in path_uses(context.workflow):
+    for use in context.paths:
         folder = (
             find_folder(use.text, context.folder, cache=context.workspace.hub_cache) if use.purpose == "model" else None
         )
@@ -106,15 +102,13 @@ def unsafe_weights(context: Context) -> Iterator[Finding]:
             yield finding(UNSAFE_WEIGHTS, use.node.range, message)
 
 
-def _weight_names(steps: Node | None) -> Iterator[String]:
+def _weight_names(context: Context) -> Iterator[String]:
     """The files of weights that are named. An IP-Adapter's is not among them: its loader reads tensors alone."""
-    for _, member in _members(steps, ("from_single_file",)):
-        if isinstance(member.value, String):
-            yield member.value
-    for _, member in _members(steps, ("loras",)):
-        for _, name in _members(member.value, ("weight_name",)):
-            if isinstance(name.value, String):
-                yield name.value
+    adapters = {id(owner) for _, member in context.members.get("ip_adapter", ()) for owner in [member.value]}
+    for key in ("from_single_file", "weight_name"):
+        for owner, member in context.members.get(key, ()):
+            if isinstance(member.value, String) and id(owner) not in adapters:
+                yield member.value
 
 
 def _suffix(text: str) -> str:
@@ -132,11 +126,3 @@ def _only_pickles(folder: Path) -> str | None:
     except OSError:
         return None
     return None
-
-
-def _members(node: Node | None, names: tuple[str, ...]) -> Iterator[tuple[Object, Member]]:
-    for inner in walk(node) if node is not None else ():
-        if isinstance(inner, Object):
-            for member in inner.members:
-                if member.key.value in names:
-                    yield inner, member
