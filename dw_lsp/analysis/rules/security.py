@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dw_lsp.analysis.findings import Finding, Fix, Rule
 from dw_lsp.analysis.rules.context import Context, finding
-from dw_lsp.catalog.models import find_folder, weight_files
+from dw_lsp.catalog.models import weight_files
 from dw_lsp.text.edits import remove_member
 from dw_lsp.text.syntax_tree import Array, Boolean, Missing, Null, String
 from dw_lsp.workflow.references import parse_reference
@@ -94,9 +94,7 @@ def unsafe_weights(context: Context) -> Iterator[Finding]:
             message = f"`{_suffix(node.value)}` files can run code when they are loaded; take the safetensors file."
             yield finding(UNSAFE_WEIGHTS, node.range, message)
     for use in context.paths:
-        folder = (
-            find_folder(use.text, context.folder, cache=context.workspace.hub_cache) if use.purpose == "model" else None
-        )
+        folder = context.model_folder(use.text) if use.purpose == "model" else None
         if folder is not None and (pickle := _only_pickles(folder)):
             message = f"{use.text} has no safetensors: {pickle} can run code (dw.security.allowPickle allows it)."
             yield finding(UNSAFE_WEIGHTS, use.node.range, message)
