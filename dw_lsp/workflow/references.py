@@ -72,7 +72,10 @@ def words_behind(reference: Reference, known: Collection[str]) -> bool:
         return False
     if reference.kind == "variable":
         return reference.target not in known
-    return split_result(reference.target, known)[0] not in known and split_result(first, known)[0] in known
+    step, asked = split_result(reference.target, known)
+    if step in known:
+        return asked is not None and _WORDS.search(asked) is not None
+    return split_result(first, known)[0] in known
 
 
 def references_in(value: Value) -> Iterator[Reference]:

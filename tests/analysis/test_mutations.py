@@ -170,7 +170,7 @@ def two_kinds(text: str, root: Object, source: random.Random) -> Iterator[Mutati
             other = (
                 '"workflow": {"path": "x.json"}, '
                 if step.kind != "workflow"
-                else '"task": {"command": "x", "inputs": [1]}, '
+                else '"task": {"command": "gather_inputs", "inputs": [1]}, '
             )
             at = step.node.range.start + 1
             yield Mutation(text[:at] + other + text[at:], "step-kind", Range(at, step.node.range.end + len(other)))
@@ -238,6 +238,7 @@ def test_a_single_mistake_is_found_at_its_token(mutate: Mutate) -> None:
                 for found in findings_of(mutation.text)
             ):
                 missed.append((file.name, mutation.place, mutation.text[mutation.place.start :][:60]))
+    print(f"\n{mutate.__name__}: {1 - len(missed) / max(total, 1):.1%} of {total}")
     assert total >= 3
     assert len(missed) <= total * (1 - SHARE_FOUND), (total, missed[:5])
 

@@ -14,7 +14,7 @@ from dw_lsp.planning.output_names import EXTENSIONS, extension_of
 from dw_lsp.text.syntax_tree import Array, Boolean, Object, Range, String
 from dw_lsp.workflow.format.command import Output
 from dw_lsp.workflow.model import Step, Workflow
-from dw_lsp.workflow.references import parse_reference, split_result
+from dw_lsp.workflow.references import parse_reference, split_result, words_behind
 
 CONTENT_TYPE = Rule(
     "content-type",
@@ -142,7 +142,7 @@ def unknown_result_property(context: Context) -> Iterator[Finding]:
         if workflow is None or step is None or use.reference.kind != "previous_result":
             continue
         asked = split_result(use.reference.target, workflow.step_names())[1]
-        if not asked or step.name is None:
+        if not asked or step.name is None or words_behind(use.reference, workflow.step_names()):
             continue
         wrong = _cannot_have(asked, workflow, step)
         if wrong is not None:
