@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lsprotocol import types
 
 from dw_lsp.analysis.findings import Finding
+from dw_lsp.server.documentation import address_of
 from dw_lsp.text.document import Change, Document
 from dw_lsp.text.positions import Encoding, LineIndex, Position
 from dw_lsp.text.syntax_tree import Range
@@ -66,11 +67,13 @@ def _diagnostic(document: Document, finding: Finding, encoding: Encoding) -> typ
         )
         for other in finding.related
     ]
+    address = address_of(finding.code)
     return types.Diagnostic(
         range=lsp_range(document.lines, finding.range, encoding),
         severity=_SEVERITY[finding.severity],
         source="dw",
         code=finding.code,
+        code_description=None if address is None else types.CodeDescription(href=address),
         message=finding.message,
         related_information=related or None,
         tags=[_TAG[tag] for tag in finding.tags] or None,
