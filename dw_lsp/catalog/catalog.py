@@ -71,6 +71,15 @@ class Catalog:
         """Whether diffusers is there; if not, a small catalogue that comes along stands in for it."""
         return self.environment.package("diffusers") is not None
 
+    @property
+    def origin(self) -> str:
+        """Where the catalogue comes from, in words."""
+        package = self.environment.package("diffusers")
+        if package is not None:
+            return f"diffusers {package.version or 'of unknown version'} in {package.folder.parent}"
+        reason = self.environment.problem or f"{self.environment.python} has no diffusers"
+        return f"a small list of diffusers {self.shipped.version}, because {reason}"
+
     @functools.cached_property
     def shipped(self) -> Shipped:
         """The small catalogue that stands in where nothing is installed."""

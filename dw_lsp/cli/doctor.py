@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import dw_lsp
+from dw_lsp.catalog.catalog import catalog_of
 from dw_lsp.catalog.models import hub_cache
 from dw_lsp.cli.terminal import size_words, time_words
 from dw_lsp.cli.worker_probe import CannotProbe, ProbedPython, StartedWorker, probe_python, start_worker
@@ -88,7 +89,7 @@ def examine(settings: Settings, problems: Sequence[str]) -> Examination:
     if all(item.state != "problem" for item in found):
         worker = start_worker(settings, START_SECONDS)
         found += _worker(worker, python)
-    return Examination((*_program(), *wrong, *found, *_places(settings)), python, worker)
+    return Examination((*_program(), *wrong, *found, _catalogue(settings), *_places(settings)), python, worker)
 
 
 # ---------------------------------------------------------------- examinations
@@ -102,6 +103,15 @@ def _program() -> Iterator[Examined]:
         yield Examined("dw-lsp", "problem", f"{told}, without {' and '.join(missing)}", remedy)
     else:
         yield Examined("dw-lsp", "ok", told)
+
+
+def _catalogue(settings: Settings) -> Examined:
+    """What names and arguments are checked against."""
+    catalog = catalog_of(settings.worker.python, bool(settings.worker.command))
+    if catalog.installed:
+        return Examined("catalogue", "ok", f"{len(catalog.of_kind('pipeline'))} pipelines of {catalog.origin}")
+    remedy = "Install diffusers there, or set DW_WORKER_PYTHON to a Python that has it, to check against that one."
+    return Examined("catalogue", "warning", catalog.origin, remedy)
 
 
 def _command(settings: Settings) -> tuple[list[Examined], ProbedPython | None]:

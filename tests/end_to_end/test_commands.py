@@ -249,3 +249,15 @@ async def test_the_worker_is_started_when_a_workflow_is_opened(workspace: Path) 
         session.replace(path.as_uri(), path.read_text(encoding="utf-8") + " ", 2)
         await session.diagnostics(path.as_uri(), 2)
         assert (await session.command("dw.status"))["state"] == "stopped", "typing started a worker that was shut down"
+
+
+async def test_a_small_catalogue_is_told_once(tmp_path: Path) -> None:
+    settings = {"worker": {"prewarm": "onRun", "command": ["ssh", "box", "dw-lsp", "worker"]}}
+    async with client(tmp_path, settings=settings) as session:
+        for number in (1, 2):
+            uri = (tmp_path / f"flow{number}.dw.json").as_uri()
+            session.open(uri, saying('["hello"]'))
+            await session.diagnostics(uri, 1)
+        await session.command("dw.status")
+        (told,) = [params["message"] for params in session.of("window/showMessage")]
+        assert "a small list of diffusers" in told and "another machine" in told
