@@ -17,6 +17,7 @@ from pygls.uris import to_fs_path
 import dw_lsp
 from dw_lsp.analysis.code_lenses import code_lenses
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
+from dw_lsp.server import editing, navigation, structure
 from dw_lsp.server.arguments import COMMANDS
 from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
@@ -58,6 +59,7 @@ class Server(QuietLanguageServer):
             self.notifications.submitted,
         )
         self._ready = False
+        self._told_of_catalogue = False
         self.watches_client = True
 
     def encoding(self) -> Encoding:
@@ -88,9 +90,17 @@ class Server(QuietLanguageServer):
         if not self._ready or document.uri not in self._opened:
             return
         self._opened.discard(document.uri)
+        self._tell_of_catalogue(document)
         wanted = self.configuration.settings.worker.prewarm == "onOpen" and len(document.text) <= LARGEST_DOCUMENT
         if wanted and not self.supervisor.state.pid and is_workflow(document.root, document.uri, document.language_id):
             self.supervisor.prewarm()
+
+    def _tell_of_catalogue(self, document: Document) -> None:
+        """Say once that names are checked against a small list, where the worker's Python has nothing to read."""
+        catalog = self.documents.workspace(document.uri).catalog
+        if not self._told_of_catalogue and not catalog.installed and is_workflow(document.root, document.uri):
+            self._told_of_catalogue = True
+            self.tell_user(f"dw-lsp: classes and arguments are checked against {catalog.origin}.")
 
     def tell_user(self, message: str) -> None:
         """Show a sentence that nobody asked for."""
@@ -215,6 +225,25 @@ TABLE: dict[str, tuple[Callable[..., Any], Any]] = {
     types.TEXT_DOCUMENT_DID_SAVE: (did_save, types.SaveOptions(include_text=False)),
     types.TEXT_DOCUMENT_DID_CLOSE: (did_close, None),
     types.TEXT_DOCUMENT_CODE_LENS: (code_lens, types.CodeLensOptions(resolve_provider=False)),
+    types.TEXT_DOCUMENT_DEFINITION: (navigation.definition, None),
+    types.TEXT_DOCUMENT_REFERENCES: (navigation.find_references, None),
+    types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: (navigation.document_highlight, None),
+    types.TEXT_DOCUMENT_PREPARE_RENAME: (navigation.prepare, None),
+    types.TEXT_DOCUMENT_RENAME: (navigation.rename_symbol, types.RenameOptions(prepare_provider=True)),
+    types.TEXT_DOCUMENT_PREPARE_CALL_HIERARCHY: (navigation.prepare_call_hierarchy, None),
+    types.CALL_HIERARCHY_INCOMING_CALLS: (navigation.call_hierarchy_incoming, None),
+    types.CALL_HIERARCHY_OUTGOING_CALLS: (navigation.call_hierarchy_outgoing, None),
+    types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (structure.document_symbol, None),
+    types.WORKSPACE_SYMBOL: (structure.workspace_symbol, None),
+    types.TEXT_DOCUMENT_FOLDING_RANGE: (structure.folding_range, None),
+    types.TEXT_DOCUMENT_SELECTION_RANGE: (structure.selection_range, None),
+    types.TEXT_DOCUMENT_DOCUMENT_LINK: (structure.document_link, None),
+    types.DOCUMENT_LINK_RESOLVE: (structure.document_link_resolve, None),
+    types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL: (structure.semantic_tokens_full, structure.LEGEND),
+    types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE: (structure.semantic_tokens_range, structure.LEGEND),
+    types.TEXT_DOCUMENT_CODE_ACTION: (editing.code_action, editing.CODE_ACTIONS),
+    types.TEXT_DOCUMENT_FORMATTING: (editing.formatting, None),
+    types.TEXT_DOCUMENT_RANGE_FORMATTING: (editing.range_formatting, None),
     types.WINDOW_WORK_DONE_PROGRESS_CANCEL: (cancel_progress, None),
 }
 
