@@ -138,6 +138,19 @@ def insert_member(text: str, target: Object, key: str, value: Value, before: str
     return _insert(text, target, index, compose)
 
 
+def insert_copy(text: str, target: Object, key: str, node: Node) -> tuple[Edit, ...]:
+    """A new member, the last one, whose value is a copy of another, as it is written."""
+    copy = _as_written(text, node.range)
+    return _insert(
+        text, target, len(target.members), lambda indent, one_line: f"{quote(key)}: {copy(indent, one_line)}"
+    )
+
+
+def replace_with_copy(text: str, node: Node, other: Node) -> Edit:
+    """A copy of another value, as it is written, in place of one."""
+    return Edit(node.range, _as_written(text, other.range)(_indent(text, node.range.start), True))
+
+
 def insert_written_member(text: str, target: Object, key: str, member: Member) -> tuple[Edit, ...]:
     """A new object that holds a copy of a member, as it is written."""
     style, copy = style_of(text), _as_written(text, member.range)

@@ -76,7 +76,7 @@ def unused_variable(context: Context) -> Iterator[Finding]:
     if workflow is None:
         return
     used = {use.reference.name for use in workflow.uses if use.reference.kind in ("variable", "constraint")}
-    used |= _named_elsewhere(workflow.root)
+    used |= named_in_catalogue(workflow.root)
     for variable in workflow.variables:
         if variable.name not in used:
             message = f"The variable `{variable.name}` is not used."
@@ -84,7 +84,7 @@ def unused_variable(context: Context) -> Iterator[Finding]:
             yield finding(UNUSED_VARIABLE, variable.member.key.range, message, tags=("unnecessary",), fixes=fixes)
 
 
-def _named_elsewhere(root: Object) -> set[str]:
+def named_in_catalogue(root: Object) -> set[str]:
     """Variables that the catalogue's keys name without a prefix."""
     names = set(_texts(root.get("cost_drivers")))
     estimate, constraints = root.get("vram_estimate"), root.get("variable_constraints")
