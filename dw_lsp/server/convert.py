@@ -39,6 +39,12 @@ def lsp_range(lines: LineIndex, place: Range, encoding: Encoding) -> types.Range
     return types.Range(start=lsp_position(lines, place.start, encoding), end=lsp_position(lines, place.end, encoding))
 
 
+def offset_range(lines: LineIndex, place: types.Range, encoding: Encoding) -> Range:
+    """A range of positions as a range of offsets; one that ends before it begins is empty."""
+    start = lines.offset(_position(place.start), encoding)
+    return Range(start, max(start, lines.offset(_position(place.end), encoding)))
+
+
 def change_of(change: types.TextDocumentContentChangeEvent) -> Change:
     """One change of a document as the core takes it."""
     if isinstance(change, types.TextDocumentContentChangePartial):

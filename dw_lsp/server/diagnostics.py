@@ -36,6 +36,7 @@ class Diagnostics:
         self._documents, self._severities = documents, severities
         self._encoding, self._publish, self._analysed = encoding, publish, analysed
         self._due: set[str] = set()
+        self._told: dict[str, tuple[Document, tuple[Finding, ...]]] = {}
         self._threads: dict[str, asyncio.Task[None]] = {}
 
     def schedule(self, uri: str) -> None:
@@ -51,7 +52,13 @@ class Diagnostics:
 
     def clear(self, uri: str) -> None:
         """Take back what was published for a document that is closed."""
+        self._told.pop(uri, None)
         self._publish(types.PublishDiagnosticsParams(uri=uri, diagnostics=[]))
+
+    def latest(self, document: Document) -> tuple[Finding, ...]:
+        """The findings that were published for this very version, else those as they are now."""
+        told = self._told.get(document.uri)
+        return told[1] if told is not None and told[0] is document else self.findings(document)
 
     def findings(self, document: Document) -> tuple[Finding, ...]:
         """The findings of a document as they are now."""
@@ -77,6 +84,7 @@ class Diagnostics:
             asyncio.get_running_loop().call_soon(self.schedule, document.uri)
 
     def _tell(self, document: Document, findings: tuple[Finding, ...]) -> None:
+        self._told[document.uri] = document, findings
         diagnostics = diagnostics_of(document, findings, self._encoding())
         self._publish(
             types.PublishDiagnosticsParams(uri=document.uri, version=document.version, diagnostics=diagnostics)
