@@ -87,17 +87,22 @@ def _may_be_made(origin: Level, new: Property, shape: ObjectShape, name: str) ->
 
 
 def fix_missing(level: Level, *names: str) -> tuple[Fix, ...]:
-    """Insert one of the keys with a value that holds its place, in the order that the tables have."""
-    return tuple(_added(level, needed) for name in names if (needed := level.shape.property(name)) is not None)
+    """Insert one of the keys with a value that holds its place, in the order that the tables have.
 
-
-def _added(level: Level, needed: Property) -> Fix:
+    The first is preferred, unless another key may be the one that is missing, misspelt.
+    """
     order = [known.name for known in level.shape.properties]
+    sure = all(member.key.value in order for member in level.node.members)
+    needed = [known for known in level.shape.properties if known.name in names]
+    return tuple(_added(level, known, order, sure and known.name == names[0]) for known in needed)
+
+
+def _added(level: Level, needed: Property, order: list[str], preferred: bool) -> Fix:
     at = order.index(needed.name)
     keys = [member.key.value for member in level.node.members]
     before = next((key for key in keys if key in order and order.index(key) > at), None)
     edits = insert_member(level.text, level.node, needed.name, placeholder(needed), before)
-    return Fix(f"Add `{needed.name}`", edits, preferred=all(key in order for key in keys))
+    return Fix(f"Add `{needed.name}`", edits, preferred)
 
 
 def fix_duplicate_key(text: str, node: Object, earlier: Member, later: Member) -> tuple[Fix, ...]:
