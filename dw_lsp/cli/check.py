@@ -7,13 +7,14 @@ import os
 from pathlib import Path
 
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT, diagnose
-from dw_lsp.analysis.findings import SEVERITIES, Finding
+from dw_lsp.analysis.findings import SEVERITIES, Finding, Related
 from dw_lsp.analysis.rules import RULES
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.cli.inputs import UnusableInput, read_document, read_settings, tell, workspace_folder
 from dw_lsp.cli.reports import REPORTS, Place, Report, Reported
+from dw_lsp.server.documentation import address_of
 from dw_lsp.settings import Settings
-from dw_lsp.text.document import Document
+from dw_lsp.text.document import Document, path_of
 from dw_lsp.text.syntax_tree import Range
 from dw_lsp.workflow.recognition import is_workflow
 
@@ -29,11 +30,8 @@ def check(options: argparse.Namespace) -> int:
         checking.path(Path(text))
     if not checking.files and not checking.unread:
         tell(f"no workflow in {', '.join(options.paths)}")
-    print(
-        REPORTS[options.format](
-            Report(checking.found, checking.files, checking.unread, {rule.code: rule.summary for rule in RULES})
-        )
-    )
+    pages = {rule.code: page for rule in RULES if (page := address_of(rule.code)) is not None}
+    print(REPORTS[options.format](Report(checking.found, checking.files, checking.unread, RULES, pages)))
     if checking.unread:
         return 2
     threshold = SEVERITIES.index(options.severity)
@@ -101,9 +99,17 @@ def check_document(document: Document, path: Path, settings: Settings) -> list[R
 
 
 def _reported(finding: Finding, document: Document, path: Path) -> Reported:
-    related = tuple((place_of(other.range, document, path), other.message) for other in finding.related)
+    related = tuple((_place_of_related(other, document, path), other.message) for other in finding.related)
     place = place_of(finding.range, document, path)
     return Reported(place, finding.code, finding.severity, finding.message, related, tuple(finding.tags))
+
+
+def _place_of_related(other: Related, document: Document, path: Path) -> Place:
+    """The place that explains a finding, which may lie in another file."""
+    elsewhere = path_of(other.document.uri) if other.document is not None else None
+    if other.document is None or elsewhere is None:
+        return place_of(other.range, document, path)
+    return place_of(other.range, other.document, elsewhere)
 
 
 def place_of(range: Range, document: Document, path: Path) -> Place:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import dw_lsp
-from dw_lsp.analysis.findings import SEVERITIES, Severity
+from dw_lsp.analysis.findings import SEVERITIES, Rule, Severity
 
 SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _SARIF_LEVELS: Mapping[Severity, str] = {
@@ -58,13 +58,15 @@ class Reported:
 class Report:
     """All findings, in the order of files and lines.
 
-    `files` counts what was checked, `unread` what could not be read; `rules` says what each code means.
+    `files` counts what was checked, `unread` what could not be read; `rules` are all that there are, `pages` where the
+    documentation of each can be read.
     """
 
     findings: Sequence[Reported]
     files: int
     unread: int
-    rules: Mapping[str, str]
+    rules: Sequence[Rule] = ()
+    pages: Mapping[str, str] = field(default_factory=dict)
 
 
 def text_report(report: Report) -> str:
@@ -102,13 +104,9 @@ def json_report(report: Report) -> str:
 
 def sarif_report(report: Report) -> str:
     """A SARIF 2.1.0 log with one run, as code scanning services read it."""
-    codes = sorted({*report.rules, *(found.code for found in report.findings)})
-    rules = []
-    for code in codes:
-        rule: dict[str, Any] = {"id": code}
-        if code in report.rules:
-            rule["shortDescription"] = {"text": report.rules[code]}
-        rules.append(rule)
+    known = {rule.code: rule for rule in report.rules}
+    codes = sorted({*known, *(found.code for found in report.findings)})
+    rules = [_sarif_rule(code, known.get(code), report.pages.get(code)) for code in codes]
     run = {
         "tool": {"driver": {"name": "dw-lsp", "semanticVersion": dw_lsp.__version__, "rules": rules}},
         "columnKind": "unicodeCodePoints",
@@ -189,6 +187,23 @@ def _many(count: int, noun: str) -> str:
 
 
 # ---------------------------------------------------------------- SARIF
+
+
+def _sarif_rule(code: str, rule: Rule | None, page: str | None) -> dict[str, Any]:
+    described: dict[str, Any] = {"id": code}
+    if rule is not None:
+        described |= {
+            "shortDescription": {"text": rule.summary},
+            "fullDescription": {"text": rule.why},
+            "help": {
+                "text": f"{rule.why}\n\nMend: {rule.mend}\n\nExample:\n{rule.example}",
+                "markdown": f"{rule.why}\n\n```jsonc\n{rule.example}\n```\n\nMend: {rule.mend}",
+            },
+            "defaultConfiguration": {"level": _SARIF_LEVELS[rule.severity]},
+        }
+    if page is not None:
+        described["helpUri"] = page
+    return described
 
 
 def _sarif_result(found: Reported, rule_index: int) -> dict[str, Any]:

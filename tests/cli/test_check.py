@@ -167,3 +167,19 @@ def test_a_machine_readable_report_is_whole_even_when_nothing_could_be_read(prog
     done = program("check", "nowhere", "--format", "json")
     assert done.returncode == 2
     assert json.loads(done.stdout)["unread"] == 1
+
+
+def test_sarif_names_the_page_of_each_rule(tmp_path, program) -> None:
+    write(tmp_path / "a.dw.json", WRONG)
+    (run,) = json.loads(program("check", ".", "--format", "sarif").stdout)["runs"]
+    rules = {rule["id"]: rule for rule in run["tool"]["driver"]["rules"]}
+    assert rules["unknown-variable"]["helpUri"].endswith("/rules.md#unknown-variable")
+
+
+def test_a_place_in_another_file_is_told_with_that_file(tmp_path, program) -> None:
+    write(tmp_path / "child.dw.json", CLEAN.replace('"steps"', '\n"variables": {}, "steps"'))
+    step = '{"name": "s", "workflow": {"path": "./child.dw.json", "arguments": {"x": 1}}}'
+    write(tmp_path / "a.dw.json", f'{{"id": "a", "steps": [{step}]}}')
+    lines = program("check", "a.dw.json").stdout.splitlines()
+    assert lines[0].startswith("a.dw.json:1:") and "[unknown-argument]" in lines[0]
+    assert lines[1] == "  child.dw.json:2:1: its variables"

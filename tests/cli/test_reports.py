@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import jsonschema
 import pytest
 
 import dw_lsp
+from dw_lsp.analysis.findings import Rule
+from dw_lsp.analysis.rules import RULES
 from dw_lsp.cli.reports import (
     Place,
     Report,
@@ -39,7 +42,29 @@ ARTIFACT = {
     "additionalProperties": False,
 }
 MESSAGE = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string", "minLength": 1}}}
-RULE = {"type": "object", "required": ["id"], "properties": {"shortDescription": MESSAGE}}
+MULTIFORMAT = {
+    "type": "object",
+    "required": ["text"],
+    "properties": {"text": {"type": "string", "minLength": 1}, "markdown": {"type": "string", "minLength": 1}},
+    "additionalProperties": False,
+}
+RULE = {
+    "type": "object",
+    "required": ["id"],
+    "properties": {
+        "id": {"type": "string"},
+        "shortDescription": MULTIFORMAT,
+        "fullDescription": MULTIFORMAT,
+        "help": MULTIFORMAT,
+        "helpUri": {"type": "string", "format": "uri", "pattern": "^(https?|file)://"},
+        "defaultConfiguration": {
+            "type": "object",
+            "properties": {"level": {"enum": ["none", "note", "warning", "error"]}},
+            "additionalProperties": False,
+        },
+    },
+    "additionalProperties": False,
+}
 FOLDER = {"type": "object", "properties": {"uri": {"type": "string", "pattern": "/$"}}}
 LOCATION = {
     "type": "object",
@@ -132,8 +157,8 @@ def found(
     return Reported(**{**values, **changes})
 
 
-def report(*findings: Reported, files: int = 2, unread: int = 0, rules: dict[str, str] | None = None) -> Report:
-    return Report(findings, files, unread, rules or {})
+def report(*findings: Reported, files: int = 2, unread: int = 0, rules: Sequence[Rule] = ()) -> Report:
+    return Report(findings, files, unread, rules, {rule.code: f"https://x/rules#{rule.code}" for rule in rules})
 
 
 def test_text_has_a_line_for_each_finding_and_one_for_each_place_it_speaks_of(here) -> None:
@@ -194,7 +219,11 @@ def test_json_holds_all_of_a_finding(here) -> None:
     }
 
 
-def sarif(*findings: Reported, rules: dict[str, str] | None = None) -> Any:
+def rule(code: str, summary: str = "It is wrong.") -> Rule:
+    return Rule(code, "hint", summary, "Because.", '{ "x": 1 }', "Do it.")
+
+
+def sarif(*findings: Reported, rules: Sequence[Rule] = ()) -> Any:
     """The SARIF log, which must have the required shape."""
     written = json.loads(sarif_report(report(*findings, rules=rules)))
     jsonschema.Draft202012Validator(SARIF).validate(written)
@@ -241,12 +270,22 @@ def test_sarif_columns_are_the_ones_of_the_report(here) -> None:
 
 
 def test_sarif_results_point_at_their_rules(here) -> None:
-    run = sarif(
-        found(), found(code="syntax"), rules={"syntax": "It is no JSON.", "unused-variable": "Nobody reads it."}
-    )
+    run = sarif(found(), found(code="syntax"), rules=[rule("syntax"), rule("unused-variable")])
     rules = run["tool"]["driver"]["rules"]
     assert [rules[result["ruleIndex"]]["id"] for result in run["results"]] == ["step-order", "syntax"]
-    assert {"id": "unused-variable", "shortDescription": {"text": "Nobody reads it."}} in rules
+
+
+def test_sarif_says_of_each_rule_what_it_is_and_where_to_read_on(here) -> None:
+    (told,) = sarif(rules=[rule("unused-variable", "Nobody reads it.")])["tool"]["driver"]["rules"]
+    assert told["id"] == "unused-variable" and told["shortDescription"] == {"text": "Nobody reads it."}
+    assert told["helpUri"] == "https://x/rules#unused-variable"
+    assert told["defaultConfiguration"] == {"level": "note"}
+    assert "Do it." in told["help"]["text"] and "```jsonc" in told["help"]["markdown"]
+
+
+def test_sarif_of_all_our_rules_has_the_required_shape(here) -> None:
+    rules = sarif(rules=RULES)["tool"]["driver"]["rules"]
+    assert [each["id"] for each in rules] == sorted(each.code for each in RULES)
 
 
 def test_sarif_tells_related_places(here) -> None:
