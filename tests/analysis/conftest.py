@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -80,3 +81,24 @@ def check() -> Callable[[str], tuple[Finding, ...]]:
 def task(name: str, text: str = '"x"') -> str:
     """A step that needs nothing else, as JSON."""
     return f'{{ "name": "{name}", "task": {{ "command": "gather_inputs", "inputs": [{text}] }} }}'
+
+
+class Files:
+    """Workflow files in a folder, in which a | is the cursor."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.workspace = folder, DiskWorkspace([folder])
+
+    def write(self, name: str, marked: str) -> tuple[Document, int]:
+        """Write a file. Gives its document and the cursor, which is 0 without a |."""
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        before, _, behind = marked.partition("|")
+        path.write_text(before + behind, encoding="utf-8")
+        return Document(path.as_uri(), before + behind), len(before) if behind else 0
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Files:
+    """An empty folder for workflow files."""
+    return Files(tmp_path)
