@@ -31,7 +31,7 @@ def shown(document: Document, start: int, end: int) -> str:
     [
         (steps(task("a", '"variable:si|ze"'), head='"variables": {"size": 1},'), [' {"<size>']),
         (steps(task("a", '"vari|able:size"'), head='"variables": {"size": 1},'), [' {"<size>']),
-        (steps(task("a", '"variable:si|ze'), head='"variables": {"size": 1},'), [' {"<size>']),
+        (steps(task("a", '"variable:si|ze\n'), head='"variables": {"size": 1},'), [' {"<size>']),
         (steps(task("a", "1"), head='"variables": {"si|ze": 1},'), [' {"<size>']),
         (steps(task("a", "1"), head='"variables": {"size": 1}, "cost_drivers": ["si|ze"],'), [' {"<size>']),
         (steps(task("a", "1"), head='"variables": {"size": 1}, "variable_constraints": {"si|ze": {}},'), [' {"<size>']),
