@@ -26,11 +26,12 @@ _BY_KEY: dict[str, Value] = {
     "id": "workflow",
     "name": "step",
     "command": "gather_inputs",
-    "component_type": "DiffusionPipeline",
     "config_type": "BitsAndBytesConfig",
     "storage_dtype": "torch.float8_e4m3fn",
     "compute_dtype": "torch.bfloat16",
 }
+#: Classes that load whatever a model names, by the object that names them.
+_CLASSES = {"configuration": "DiffusionPipeline", "component configuration": "AutoModel"}
 #: Usual values of the arguments of calls.
 _ARGUMENTS: dict[str, Value] = {
     "prompt": "",
@@ -47,8 +48,10 @@ _ARGUMENTS: dict[str, Value] = {
 }
 
 
-def placeholder(needed: Property) -> Value:
-    """A value for a key. Required keys inside of it have theirs."""
+def placeholder(needed: Property, holder: ObjectShape | None = None) -> Value:
+    """A value for a key. Required keys inside of it have theirs. Arguments: `holder` is the object that has the key."""
+    if needed.name == "component_type" and holder is not None:
+        return _CLASSES.get(holder.name, "")
     if needed.default is not None:
         return needed.default
     if needed.name in _BY_KEY and isinstance(needed.shape, TextShape):
@@ -85,7 +88,7 @@ def _number(shape: NumberShape) -> Value:
 def _object(shape: ObjectShape) -> Value:
     wanted = [needed for needed in shape.properties if needed.required]
     first = [needed for group in shape.one_of if (needed := shape.property(group[0])) is not None]
-    return {needed.name: placeholder(needed) for needed in [*wanted, *first]}
+    return {needed.name: placeholder(needed, shape) for needed in [*wanted, *first]}
 
 
 def skeleton(kind: StepKind) -> Value:

@@ -101,7 +101,7 @@ def _added(level: Level, needed: Property, order: list[str], preferred: bool) ->
     at = order.index(needed.name)
     keys = [member.key.value for member in level.node.members]
     before = next((key for key in keys if key in order and order.index(key) > at), None)
-    edits = insert_member(level.text, level.node, needed.name, placeholder(needed), before)
+    edits = insert_member(level.text, level.node, needed.name, placeholder(needed, level.shape), before)
     return Fix(f"Add `{needed.name}`", edits, preferred)
 
 

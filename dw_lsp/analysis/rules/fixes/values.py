@@ -50,8 +50,9 @@ def _from_text(node: String, shape: Shape) -> tuple[Fix, ...]:
 
 
 def _from_scalar(node: Number | Boolean, shape: Shape) -> tuple[Fix, ...]:
-    if isinstance(shape, TextShape) and not shape.choices:
-        return (_change(node.range, quote(json.dumps(node.value))),)
+    if isinstance(shape, TextShape) and not shape.choices and not shape.suggestions:
+        written = quote(json.dumps(node.value))
+        return (Fix(f"Change to {written}", (Edit(node.range, written),)),)
     if isinstance(shape, FlagShape) and isinstance(node, Number) and node.value in (0, 1):
         return (_change(node.range, "true" if node.value else "false"),)
     return ()
