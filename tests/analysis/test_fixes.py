@@ -164,6 +164,8 @@ def test_there_is_no_pipeline_reference_without_a_pipeline() -> None:
         ('"pipeline": { "arguments": { "prompt": "variable:x" } }', ""),
         ('"pipeline": { "arguments": { "width": "variable:x" } }', 1024),
         ('"pipeline": { "arguments": { "whatever": "variable:x" } }', None),
+        ('"task": { "command": "resize_center_crop", "arguments": { "height": "variable:x" } }', 768),
+        ('"task": { "command": "resize_center_crop", "arguments": { "image": "variable:x" } }', None),
         ('"pipeline": { "configuration": { "no_generator": "variable:x" } }', False),
     ],
 )

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dw_lsp.text.syntax_tree import Value
+from dw_lsp.text.syntax_tree import Node, String, Value, at_path
+from dw_lsp.workflow.format.commands import COMMANDS
 from dw_lsp.workflow.format.shapes import (
     ANY,
     AnyOf,
     FlagShape,
     ListShape,
     MapShape,
+    MediumShape,
     NumberShape,
     ObjectShape,
     Property,
@@ -97,8 +99,11 @@ def skeleton(kind: StepKind) -> Value:
     return {} if needed is None else _of_shape(needed.shape)
 
 
-def variable_default(path: Sequence[str | int]) -> Value:
+def variable_default(root: Node, path: Sequence[str | int]) -> Value:
     """A default for a variable. Arguments: the path of the place where it is used; null fits where nothing is known."""
+    argument = _task_argument(root, path)
+    if argument is not None:
+        return None if isinstance(argument.shape, MediumShape) else placeholder(argument)
     shape: Shape | None = WORKFLOW
     last: Property | None = None
     for part in path:
@@ -107,6 +112,15 @@ def variable_default(path: Sequence[str | int]) -> Value:
         return placeholder(last)
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     return _ARGUMENTS.get(key) if isinstance(path[-1] if path else "", str) else None
+
+
+def _task_argument(root: Node, path: Sequence[str | int]) -> Property | None:
+    """The argument of a task command that a path leads to."""
+    if len(path) != 5 or path[2] != "task" or path[3] != "arguments":
+        return None
+    command = at_path(root, (*path[:3], "command"))
+    known = COMMANDS.get(command.value) if isinstance(command, String) else None
+    return None if known is None else known.argument(str(path[4]))
 
 
 def _inside(shape: Shape | None, part: str | int) -> tuple[Shape | None, Property | None]:

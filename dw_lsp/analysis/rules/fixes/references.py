@@ -23,7 +23,7 @@ def fix_unknown_variable(document: Document, workflow: Workflow, use: Use, near:
 def _declared(document: Document, workflow: Workflow, use: Use) -> Fix | None:
     name, text, block = use.reference.name, document.text, workflow.root.get("variables")
     path = locate(document, use.node.range.start + 1).path
-    default: Value = variable_default(path)
+    default: Value = variable_default(workflow.root, path)
     if block is None:
         before = "steps" if workflow.root.member("steps") is not None else None
         edits = insert_member(text, workflow.root, "variables", {name: default}, before)
