@@ -131,7 +131,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _serve(options: argparse.Namespace) -> int:
-    from dw_lsp.server.app import serve_stdio, serve_tcp
+    from dw_lsp.server.serve import serve_stdio, serve_tcp
 
     return serve_tcp(*options.tcp) if options.tcp else serve_stdio()
 
