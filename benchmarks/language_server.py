@@ -3,7 +3,7 @@
 python benchmarks/language_server.py [--servers FOLDER] [--rounds N]
 
 The other two are installed by npm into FOLDER (build/language-servers if none is given) unless they are there. They are
-given our JSON Schema. Prints a Markdown table of milliseconds, median / 95th percentile, and our time divided by theirs.
+are given our JSON Schema. Prints Markdown tables of milliseconds, median / 95th percentile, and our time over theirs.
 """
 
 from __future__ import annotations
