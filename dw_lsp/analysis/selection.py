@@ -17,7 +17,8 @@ def selections(document: Document, offset: int) -> tuple[Range, ...]:
     found: list[Range] = []
     for stretch in (*_text_parts(document, place), *_around(place), Range(0, len(document.text))):
         smaller = found[-1] if found else None
-        if smaller is None or _is_larger(stretch, smaller):
+        # What is still open goes on behind its text: a cursor can belong to it and stand outside of it.
+        if stretch.contains(offset) and (smaller is None or _is_larger(stretch, smaller)):
             found.append(stretch)
     return tuple(found)
 

@@ -65,7 +65,8 @@ def callers_of(path: Path, workspace: Workspace) -> Iterator[Call]:
     wanted = os.path.realpath(path)
     name = path.name.removesuffix(".json")
     for document in workspace.workflows():
-        if '"workflow"' in document.text and name in document.text:
+        # Most files do not even hold the name; an escaped one cannot be told without reading.
+        if '"workflow"' in document.text and (name in document.text or "\\u" in document.text):
             for call in calls_of(document, workspace):
                 if os.path.realpath(call.path) == wanted:
                     yield call

@@ -64,17 +64,26 @@ def _read(entry: os.DirEntry[str]) -> Document | None:
         status = entry.stat()
     except OSError:
         return None
-    return None if status.st_size > LARGEST_FILE else _workflow(entry.path, status.st_mtime_ns, status.st_size)
+    if status.st_size > LARGEST_FILE:
+        return None
+    text = _workflow_text(entry.path, status.st_mtime_ns, status.st_size)
+    return None if text is None else _document(entry.path, text)
 
 
-@functools.lru_cache(maxsize=1024)
-def _workflow(path: str, changed: int, size: int) -> Document | None:
-    """The workflow in a file. Arguments: `changed` and `size` tell its contents from earlier ones."""
+@functools.lru_cache(maxsize=2048)
+def _workflow_text(path: str, changed: int, size: int) -> str | None:
+    """The text of a workflow file. Arguments: `changed` and `size` tell its contents from earlier ones."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError):
         return None
     if '"steps"' not in text and not path.lower().endswith(SUFFIXES):
         return None
-    document = Document(Path(path).absolute().as_uri(), text)
-    return document if is_workflow(document.root, document.uri) else None
+    document = _document(path, text)
+    return text if is_workflow(document.root, document.uri) else None
+
+
+@functools.lru_cache(maxsize=128)
+def _document(path: str, text: str) -> Document:
+    """The document of a file. Trees take fifteen times the room of their text: few are kept."""
+    return Document(Path(path).absolute().as_uri(), text)

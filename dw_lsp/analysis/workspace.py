@@ -66,7 +66,7 @@ class DiskWorkspace:
     def read(self, path: Path) -> str | None:
         """The text of a file; `None` if it is not there or no UTF-8."""
         try:
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError):
             return None
 

@@ -60,3 +60,9 @@ def test_a_workflow_that_calls_itself(files: Any) -> None:
     document, _ = files.write("child.json", CALLER)
     assert [edge.item.name for edge in incoming_calls(document, files.workspace)] == ["top"]
     assert [edge.item.name for edge in outgoing_calls(document, files.workspace)] == ["top"]
+
+
+def test_a_caller_that_writes_the_name_with_escapes(files: Any) -> None:
+    child, _ = files.write("child.json", CHILD)
+    files.write("top.json", CALLER.replace("child", "\\u0063hild"))
+    assert [edge.item.name for edge in incoming_calls(child, files.workspace)] == ["top"]

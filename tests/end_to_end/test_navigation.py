@@ -190,6 +190,15 @@ async def test_highlights_tell_writing_from_reading(session: Session) -> None:
     ]
 
 
+async def test_open_text_goes_before_the_file(session: Session) -> None:
+    changed = CHILD.replace('"variables"', '"seed": 1,\n  "variables"')
+    session.editor.open(session.child, changed)
+    found = await session.ask("definition", '"pro|mpt"')
+    session.editor.close(session.child)
+    (place,) = found
+    assert place.get("range", place.get("targetSelectionRange")) == session.range("prompt", changed)
+
+
 # ---------------------------------------------------------------- rename
 
 
