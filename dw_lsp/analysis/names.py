@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 from dw_lsp.text.document import Document
 from dw_lsp.text.escapes import content_range, part_range
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range, String
-from dw_lsp.workflow.model import Step, Use, Workflow
+from dw_lsp.workflow.model import Use, Workflow
 from dw_lsp.workflow.reader import read
 from dw_lsp.workflow.recognition import is_workflow
 from dw_lsp.workflow.references import split_result
@@ -128,11 +128,6 @@ def step_name_of(use: Use, names: frozenset[str]) -> str:
     name = split_result(target, names)[0]
     group = target.partition("@")[0]
     return group if name not in names and group in names else name
-
-
-def step_named(workflow: Workflow, name: str) -> Step | None:
-    """The first step of a name."""
-    return next((step for step in workflow.steps if step.name is not None and step.name.value == name), None)
 
 
 def _whole(document: Document, kind: NameKind, node: String, *, declares: bool = False) -> Naming:
