@@ -102,7 +102,7 @@ async def test_results_go_where_the_command_says(editor: Client, workspace: Path
     assert Path(finished["results"][0]["path"]).is_relative_to(tmp_path)
 
 
-TASK = '"task": { "command": "x", "inputs": ["previous_result:ä😀"] }'
+TASK = '"task": { "command": "gather_inputs", "inputs": ["previous_result:ä😀"] }'
 TEXT = '{ "id": "é😀\u2028x", "steps": [ { "name": "a", ' + TASK + " } ] }"
 
 

@@ -123,7 +123,7 @@ async def test_malformed_notifications_do_no_harm(quiet: Client) -> None:
 
 async def test_half_a_surrogate_pair_is_placed_and_sent(quiet: Client, tmp_path: Path) -> None:
     uri = (tmp_path / "half.dw.json").as_uri()
-    step = '{ "name": "\udc00", "task": { "command": "x", "inputs": ["previous_result:q"] } }'
+    step = '{ "name": "\udc00", "task": { "command": "gather_inputs", "inputs": ["previous_result:q"] } }'
     quiet.open(uri, '{ "id": "a\ud800b", "steps": [ ' + step + " ] }")
     (diagnostic,) = await quiet.diagnostics(uri, 1)
     assert diagnostic["code"] == "unknown-step"
@@ -262,7 +262,8 @@ async def test_one_client_is_served_over_tcp(tmp_path: Path) -> None:
         await session.initialize(tmp_path, ALL_CAPABILITIES)
         uri = (tmp_path / "flow.dw.json").as_uri()
         session.open(
-            uri, '{ "id": "x", "stops": [], "steps": [{ "name": "a", "task": { "command": "x", "arguments": {} } }] }'
+            uri,
+            '{ "id": "x", "stops": [], "steps": [{ "name": "a", "task": { "command": "gather_inputs", "inputs": [] } }] }',
         )
         assert [entry["code"] for entry in await session.diagnostics(uri, 1)] == ["unknown-property"]
         await session.request("shutdown")
