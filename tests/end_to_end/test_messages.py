@@ -263,7 +263,7 @@ async def test_one_client_is_served_over_tcp(tmp_path: Path) -> None:
         uri = (tmp_path / "flow.dw.json").as_uri()
         session.open(
             uri,
-            '{ "id": "x", "stops": [], "steps": [{ "name": "a", "task": { "command": "gather_inputs", "inputs": [] } }] }',
+            '{ "id": "x", "stops": 1, "steps": [{ "name": "a", "task": {"command": "gather_inputs", "inputs": []}}] }',
         )
         assert [entry["code"] for entry in await session.diagnostics(uri, 1)] == ["unknown-property"]
         await session.request("shutdown")
