@@ -49,6 +49,15 @@ def read_string(text: str, token: Token, tell: Tell) -> String:
     return String(Range(start, end), _unescaped(raw, start + 1, tell), closed)
 
 
+def resolved(raw: str) -> str:
+    """The text that stands between quotes, its escapes resolved. Arguments: text whose escapes are all sound."""
+    return _unescaped(raw, 0, _nobody) if "\\" in raw else raw
+
+
+def _nobody(start: int, end: int, message: str, mend: Mend | None = None) -> None:
+    raise AssertionError(f"no sound escape at {start}: {message}")
+
+
 def _in_double_quotes(text: str, start: int, end: int) -> Mend:
     """The text with other quotes; what was escaped stays as it is, but for quotes."""
     inner = re.sub(r'\\(.)|"', _requoted, text[start + 1 : end - 1])
