@@ -219,7 +219,7 @@ class _Parser:
 
     def _half(self, token: Token) -> String:
         text, where = self._text[token.start : token.end], Range(token.start, token.end)
-        if text.startswith('"') and text.endswith('"'):
+        if len(text) > 1 and text.startswith('"') and text.endswith('"'):
             inside = token.start + text.index('"', 1)
             self._problem(inside, inside + 1, 'A quote inside text is written \\".')
             return String(where, text[1:-1])

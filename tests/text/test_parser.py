@@ -422,3 +422,10 @@ def test_ten_megabytes_of_text_are_read_at_once() -> None:
     began = time.process_time()
     assert parse('{"a": "' + "x" * 10_000_000 + '"}').problems == ()
     assert time.process_time() - began < 2
+
+
+def test_a_single_quote_before_a_comma_is_a_mistake_like_any_other() -> None:
+    parsed = parse('{ "a": ", "b": 1 }')
+    assert len(parsed.problems) == 1
+    assert isinstance(parsed.root, Object)
+    assert [member.key.value for member in parsed.root.members] == ["a", "b"]
