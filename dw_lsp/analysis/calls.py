@@ -12,7 +12,7 @@ from dw_lsp.catalog.catalog import Catalog
 from dw_lsp.catalog.classes import ClassEntry
 from dw_lsp.catalog.models import MODEL_INDEX, find_folder
 from dw_lsp.catalog.signatures import Signature
-from dw_lsp.text.syntax_tree import Array, Boolean, Node, Object, String, to_value
+from dw_lsp.text.syntax_tree import Boolean, Node, Object, String, to_value
 from dw_lsp.workflow.model import Step, Workflow
 from dw_lsp.workflow.references import parse_reference
 from dw_lsp.workflow.type_uses import is_type_name
@@ -45,8 +45,7 @@ def calls_of(workflow: Workflow, workspace: Workspace, folder: Path | None) -> I
         call = step_call(workflow, step, workspace, folder)
         if call is not None:
             yield call
-        if step.body is not None:
-            yield from _inner_calls(step.body, workspace.catalog)
+    yield from _inner_calls(workflow, workspace.catalog)
 
 
 def step_call(workflow: Workflow, step: Step, workspace: Workspace, folder: Path | None) -> Call | None:
@@ -132,46 +131,22 @@ def _is_on(node: Node | None) -> bool:
     return isinstance(node, Boolean) and node.value
 
 
-def _inner_calls(node: Node, catalog: Catalog) -> Iterator[Call]:
-    """The classes that are made from arguments inside of a step: schedulers, quantization configs, argument objects."""
-    if isinstance(node, Array):
-        for item in node.items:
-            yield from _inner_calls(item, catalog)
-    elif isinstance(node, Object):
-        call = _scheduler(node, catalog) or _quantization(node, catalog) or _argument_object(node, catalog)
-        if call is not None:
-            yield call
-        for member in node.members:
-            yield from _inner_calls(member.value, catalog)
+def _inner_calls(workflow: Workflow, catalog: Catalog) -> Iterator[Call]:
+    """The classes that are made from arguments inside of steps: schedulers, quantization configs, argument objects."""
+    for owner, member in workflow.members.get("configuration", ()):
+        for key, arguments_key in (("scheduler_type", "from_config_args"), ("config_type", "arguments")):
+            named = member.value.get(key) if isinstance(member.value, Object) else None
+            arguments = owner.get(arguments_key)
+            if isinstance(named, String) and isinstance(arguments, Object):
+                yield from _constructed(named, arguments, catalog, lenient=key == "config_type")
+    for owner, member in workflow.members.get("from_arguments", ()):
+        types = [other.value for other in owner.members if other.key.value.endswith("_type")]
+        if isinstance(member.value, Object) and len(types) == 1 and isinstance(named := types[0], String):
+            yield from _constructed(named, member.value, catalog)
 
 
-def _scheduler(node: Object, catalog: Catalog) -> Call | None:
-    return _made(node, "scheduler_type", "from_config_args", catalog)
-
-
-def _quantization(node: Object, catalog: Catalog) -> Call | None:
-    return _made(node, "config_type", "arguments", catalog, lenient=True)
-
-
-def _made(node: Object, key: str, arguments_key: str, catalog: Catalog, lenient: bool = False) -> Call | None:
-    configuration, arguments = node.get("configuration"), node.get(arguments_key)
-    named = configuration.get(key) if isinstance(configuration, Object) else None
-    if not isinstance(named, String) or not isinstance(arguments, Object):
-        return None
-    return _constructed(named, arguments, catalog, lenient)
-
-
-def _argument_object(node: Object, catalog: Catalog) -> Call | None:
-    arguments = node.get("from_arguments")
-    types = [member.value for member in node.members if member.key.value.endswith("_type")]
-    if not isinstance(arguments, Object) or len(types) != 1 or not isinstance(types[0], String):
-        return None
-    return _constructed(types[0], arguments, catalog)
-
-
-def _constructed(named: String, arguments: Object, catalog: Catalog, lenient: bool = False) -> Call | None:
-    if not is_type_name(named.value):
-        return None
-    entry = catalog.resolve(named.value).entry
-    signature = None if entry is None else catalog.signature(entry, "__init__")
-    return Call(named.value.rpartition(".")[2], named, arguments, entry, signature, lenient)
+def _constructed(named: String, arguments: Object, catalog: Catalog, lenient: bool = False) -> Iterator[Call]:
+    if is_type_name(named.value):
+        entry = catalog.resolve(named.value).entry
+        signature = None if entry is None else catalog.signature(entry, "__init__")
+        yield Call(named.value.rpartition(".")[2], named, arguments, entry, signature, lenient)

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 from dw_lsp.analysis.findings import SEVERITIES, Finding, Severity
+from dw_lsp.analysis.names import workflow_of
 from dw_lsp.analysis.rules import CHECKS
 from dw_lsp.analysis.rules.context import Context, finding
 from dw_lsp.analysis.rules.syntax import SYNTAX
 from dw_lsp.analysis.workspace import Workspace
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Range
-from dw_lsp.workflow.reader import read
 from dw_lsp.workflow.recognition import LANGUAGE_ID, SUFFIXES, is_workflow
 
 #: Characters beyond which a document is not checked as one types.
@@ -29,7 +29,7 @@ def diagnose(document: Document, workspace: Workspace, severities: Mapping[str, 
         return _with_severities(_too_large(document), severities)
     if not is_workflow(document.root, document.uri, document.language_id):
         return ()
-    context = Context(document, read(document.root), workspace)
+    context = Context(document, workflow_of(document), workspace)
     found = [result for check in CHECKS for result in check(context)]
     found.sort(key=lambda result: (result.range.start, result.range.end))
     return _with_severities(found, severities)

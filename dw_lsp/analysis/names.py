@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from dw_lsp.text.document import Document
+from dw_lsp.text.document import Document, derived
 from dw_lsp.text.escapes import content_range, part_range
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range, String
 from dw_lsp.workflow.model import Use, Workflow
@@ -34,7 +33,7 @@ class Naming:
     declares: bool = False
 
 
-@functools.lru_cache(maxsize=32)
+@derived
 def workflow_of(document: Document) -> Workflow | None:
     """The model of a document, made once for each version; `None` for one that is no workflow."""
     if not is_workflow(document.root, document.uri, document.language_id):
@@ -42,7 +41,7 @@ def workflow_of(document: Document) -> Workflow | None:
     return read(document.root)
 
 
-@functools.lru_cache(maxsize=32)
+@derived
 def namings(document: Document) -> tuple[Naming, ...]:
     """All places that name variables and steps, in the order of the text."""
     workflow = workflow_of(document)

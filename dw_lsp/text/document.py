@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, wraps
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from dw_lsp.text.parser import Parsed, parse
 from dw_lsp.text.positions import Encoding, LineIndex, Position
 from dw_lsp.text.syntax_tree import Node
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ class Document:
         """Its tree; `None` when it is empty."""
         return self.parsed.root
 
+    @cached_property
+    def _derived(self) -> dict[object, Any]:
+        return {}
+
     def apply(self, changes: Sequence[Change], encoding: Encoding, version: int) -> Document:
         """The document after the changes, each of which counts in the text that the one before it left."""
         text, lines = self.text, self.lines
@@ -59,6 +66,20 @@ class Document:
                 text = text[:start] + change.text + text[end:]
             lines = LineIndex(text)
         return Document(self.uri, text, version, self.language_id)
+
+
+def derived(function: Callable[[Document], Result]) -> Callable[[Document], Result]:
+    """Decorates what follows from a document alone: worked out once for each version, and forgotten with it."""
+
+    @wraps(function)
+    def once(document: Document) -> Result:
+        kept = document._derived
+        if function not in kept:
+            kept[function] = function(document)
+        result: Result = kept[function]
+        return result
+
+    return once
 
 
 def path_of(uri: str) -> Path | None:

@@ -104,6 +104,11 @@ class Object:
     def _by_name(self) -> dict[str, Member]:
         return {member.key.value: member for member in self.members}
 
+    @property
+    def has_repeated_key(self) -> bool:
+        """Whether two members have one key."""
+        return len(self._by_name) < len(self.members)
+
     def member(self, name: str) -> Member | None:
         """The member of that name; of a repeated key the last, as JSON readers take it."""
         return self._by_name.get(name)
@@ -140,13 +145,14 @@ def to_value(node: Node) -> Value:
 
 def walk(node: Node) -> Iterator[Node]:
     """The node and everything inside it, in the order of the text."""
-    yield node
-    if isinstance(node, Object):
-        for member in node.members:
-            yield from walk(member.value)
-    elif isinstance(node, Array):
-        for item in node.items:
-            yield from walk(item)
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, Object):
+            waiting.extend([member.value for member in reversed(node.members)])
+        elif isinstance(node, Array):
+            waiting.extend(reversed(node.items))
 
 
 def at_path(node: Node, path: tuple[str | int, ...]) -> Node | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from dw_lsp.text.syntax_tree import Array, Node, Object, String
+from dw_lsp.text.syntax_tree import Array, Node, Object, String, walk
 from dw_lsp.workflow.model import Workflow
 from dw_lsp.workflow.references import KINDS, parse_reference
 
@@ -46,7 +46,7 @@ def path_uses(workflow: Workflow) -> tuple[PathUse, ...]:
         if isinstance(node, String) and is_path(node.value):
             followed = PathUse(node, use.key, use.purpose, use.owner)
             found.setdefault((node.range.start, use.purpose), followed)
-    return tuple(found.values())
+    return tuple(sorted(found.values(), key=lambda use: use.node.range.start))
 
 
 def is_path(text: str) -> bool:
@@ -55,36 +55,28 @@ def is_path(text: str) -> bool:
 
 
 def _all(workflow: Workflow) -> Iterator[PathUse]:
+    """The places in the steps, and those inside of the variables' objects and lists; the former first."""
     for step in workflow.steps:
-        if (
-            step.kind == "workflow"
-            and isinstance(step.body, Object)
-            and isinstance(path := step.body.get("path"), String)
-        ):
-            yield PathUse(path, "path", "workflow", step.body)
-        if step.body is not None:
-            yield from _in(step.body, "")
+        body = step.body
+        if step.kind == "workflow" and isinstance(body, Object) and isinstance(path := body.get("path"), String):
+            yield PathUse(path, "path", "workflow", body)
+    for key, members in workflow.members.items():
+        if purpose := _purpose(key):
+            for owner, member in members:
+                yield from _at(owner, key, member.value, purpose)
     block = workflow.root.get("variables")
-    if isinstance(block, Object):
-        for member in block.members:
-            if isinstance(member.value, (Object, Array)):
-                yield from _in(member.value, "")
+    for node in walk(block) if block is not None else ():
+        if isinstance(node, Object) and node is not block:
+            for member in node.members:
+                if purpose := _purpose(member.key.value):
+                    yield from _at(node, member.key.value, member.value, purpose)
 
 
-def _in(node: Node, key: str) -> Iterator[PathUse]:
-    if isinstance(node, Object):
-        for member in node.members:
-            name, value = member.key.value, member.value
-            if isinstance(value, String) and (purpose := _purpose(name)):
-                yield PathUse(value, name, purpose, node)
-            elif isinstance(value, Array) and _purpose(name) == "media":
-                yield from (PathUse(item, name, "media", node) for item in value.items if isinstance(item, String))
-                yield from _in(value, name)
-            else:
-                yield from _in(value, name)
-    elif isinstance(node, Array):
-        for item in node.items:
-            yield from _in(item, key)
+def _at(owner: Object, key: str, value: Node, purpose: Purpose) -> Iterator[PathUse]:
+    if isinstance(value, String):
+        yield PathUse(value, key, purpose, owner)
+    elif isinstance(value, Array) and purpose == "media":
+        yield from (PathUse(item, key, purpose, owner) for item in value.items if isinstance(item, String))
 
 
 def _purpose(key: str) -> Purpose | None:

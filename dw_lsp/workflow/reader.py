@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from dw_lsp.text.syntax_tree import Array, Node, Object, String
 from dw_lsp.workflow.model import Step, Use, Variable, Workflow
 from dw_lsp.workflow.references import Reference, parse_reference
@@ -37,27 +35,29 @@ def _step(index: int, node: Object) -> Step:
     )
 
 
-def _uses(root: Object, steps: Node | None) -> Iterator[Use]:
+def _uses(root: Object, steps: Node | None) -> list[Use]:
+    found: list[Use] = []
     for member in root.members:
         if member.value is steps and isinstance(steps, Array):
             for index, item in enumerate(steps.items):
-                yield from _uses_in(item, index, None)
+                _add_uses(item, index, None, found)
         elif member.key.value not in PROSE:
-            yield from _uses_in(member.value, None, None)
+            _add_uses(member.value, None, None, found)
+    return found
 
 
-def _uses_in(node: Node, step: int | None, key: str | None) -> Iterator[Use]:
-    if isinstance(node, Object):
-        for member in node.members:
-            if not (member.key.value == "name" and step is not None and key is None):
-                yield from _uses_in(member.value, step, member.key.value)
-    elif isinstance(node, Array):
-        for item in node.items:
-            yield from _uses_in(item, step, key or "")
-    elif isinstance(node, String):
-        reference = parse_reference(node.value)
+def _add_uses(node: Node, step: int | None, key: str | None, found: list[Use]) -> None:
+    if isinstance(node, String):
+        reference = parse_reference(node.value) if ":" in node.value else None
         if reference is not None:
-            yield Use(reference, node, step)
+            found.append(Use(reference, node, step))
         elif key in STEP_NAME_KEYS:
             name, dot, rest = node.value.partition(".")
-            yield Use(Reference("previous_result", name, rest if dot else None), node, step, bare=True)
+            found.append(Use(Reference("previous_result", name, rest if dot else None), node, step, bare=True))
+    elif isinstance(node, Object):
+        for member in node.members:
+            if not (member.key.value == "name" and step is not None and key is None):
+                _add_uses(member.value, step, member.key.value, found)
+    elif isinstance(node, Array):
+        for item in node.items:
+            _add_uses(item, step, key or "", found)

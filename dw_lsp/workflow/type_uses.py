@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from dw_lsp.text.syntax_tree import Array, Node, Object, String
+from dw_lsp.text.syntax_tree import Object, String
+from dw_lsp.workflow.model import Workflow
 from dw_lsp.workflow.references import parse_reference
 
 #: The pipeline of a step, a part of it, its scheduler, a quantization config, a number type, any other object.
@@ -37,32 +37,22 @@ def names_type(key: str) -> bool:
     return (key.endswith(("_type", "_dtype")) or key == "dtype") and key not in _NO_TYPES
 
 
-def type_uses(steps: Node | None) -> Iterator[TypeUse]:
-    """Every type that steps name; without references and the `{text}` that stands for plain text."""
-    for step in steps.items if isinstance(steps, Array) else ():
-        if isinstance(step, Object):
-            for member in step.members:
-                if member.key.value in ("pipeline", "pipeline_reference", "task", "workflow"):
-                    yield from _in(member.value, member.value if member.key.value == "pipeline" else None)
+def type_uses(workflow: Workflow) -> tuple[TypeUse, ...]:
+    """Every type that steps name, in the order of the text; without references, and `{text}` for plain text."""
+    own = {id(step.body.get("configuration")) for step in workflow.steps if isinstance(step.body, Object)}
+    found = [
+        TypeUse(member.value, key, owner, _role(key, id(owner) in own))
+        for key, members in workflow.members.items()
+        if names_type(key)
+        for owner, member in members
+        if isinstance(member.value, String) and is_type_name(member.value.value)
+    ]
+    return tuple(sorted(found, key=lambda use: use.node.range.start))
 
 
-def _in(node: Node, pipeline: Node | None) -> Iterator[TypeUse]:
-    if isinstance(node, Array):
-        for item in node.items:
-            yield from _in(item, pipeline)
-    elif isinstance(node, Object):
-        for member in node.members:
-            key, value = member.key.value, member.value
-            if isinstance(value, String) and names_type(key) and is_type_name(value.value):
-                yield TypeUse(value, key, node, _role(key, node, pipeline))
-            else:
-                yield from _in(value, pipeline)
-
-
-def _role(key: str, owner: Object, pipeline: Node | None) -> Role:
+def _role(key: str, of_pipeline: bool) -> Role:
     if key == "component_type":
-        own = isinstance(pipeline, Object) and pipeline.get("configuration") is owner
-        return "pipeline" if own else "component"
+        return "pipeline" if of_pipeline else "component"
     return "number" if key in _NUMBERS else _BY_KEY.get(key, "object")
 
 

@@ -12,7 +12,7 @@ from dw_lsp.analysis.findings import Finding, Fix, Related, Rule, Tag
 from dw_lsp.analysis.workspace import Workspace
 from dw_lsp.catalog.models import find_folder
 from dw_lsp.text.document import Document, folder_of, path_of
-from dw_lsp.text.syntax_tree import Array, Member, Node, Object, Range, walk
+from dw_lsp.text.syntax_tree import Array, Member, Node, Object, Range
 from dw_lsp.workflow.model import Workflow
 from dw_lsp.workflow.path_uses import PathUse, path_uses
 from dw_lsp.workflow.type_uses import TypeUse, type_uses
@@ -50,18 +50,12 @@ class Context:
     @functools.cached_property
     def types(self) -> tuple[TypeUse, ...]:
         """Every type that its steps name."""
-        return () if self.workflow is None else tuple(type_uses(self.workflow.root.get("steps")))
+        return () if self.workflow is None else type_uses(self.workflow)
 
-    @functools.cached_property
+    @property
     def members(self) -> Mapping[str, Sequence[tuple[Object, Member]]]:
-        """Every member inside of its steps, with its object, by key."""
-        steps = None if self.workflow is None else self.workflow.root.get("steps")
-        found: dict[str, list[tuple[Object, Member]]] = {}
-        for node in walk(steps) if steps is not None else ():
-            if isinstance(node, Object):
-                for member in node.members:
-                    found.setdefault(member.key.value, []).append((node, member))
-        return found
+        """Every member inside of the steps, with its object, by key."""
+        return {} if self.workflow is None else self.workflow.members
 
     @functools.cached_property
     def folder(self) -> Path | None:

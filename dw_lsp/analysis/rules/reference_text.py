@@ -36,22 +36,24 @@ def reference_in_text(context: Context) -> Iterator[Finding]:
         "variable": {variable.name for variable in workflow.variables},
         "previous_result": set(workflow.step_names()),
     }
-    for node in _texts(workflow.root, None, 0):
-        if ":" in node.value and node.closed:
+    for node in _texts(workflow.root):
+        if node.closed:
             yield from _in_text(context, node, names)
 
 
-def _texts(node: Node, key: str | None, depth: int) -> Iterator[String]:
-    """All texts that are no names and no descriptions for people."""
-    if isinstance(node, Object):
-        for member in node.members:
-            if member.key.value not in PROSE or depth > 6:
-                yield from _texts(member.value, member.key.value, depth + 1)
-    elif isinstance(node, Array):
-        for item in node.items:
-            yield from _texts(item, key, depth + 1)
-    elif isinstance(node, String):
-        yield node
+def _texts(root: Object) -> Iterator[String]:
+    """All texts with a colon that are no names and no descriptions for people, in the order of the text."""
+    waiting: list[tuple[Node, int]] = [(root, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if isinstance(node, String):
+            if ":" in node.value:
+                yield node
+        elif isinstance(node, Object):
+            members = [member for member in node.members if depth > 6 or member.key.value not in PROSE]
+            waiting.extend([(member.value, depth + 1) for member in reversed(members)])
+        elif isinstance(node, Array):
+            waiting.extend([(item, depth + 1) for item in reversed(node.items)])
 
 
 def _in_text(context: Context, node: String, names: _Names) -> Iterator[Finding]:

@@ -45,7 +45,7 @@ def duplicate_key(context: Context) -> Iterator[Finding]:
     """Each repetition of a key, with the place of the first."""
     root = context.document.root
     for node in () if root is None else walk(root):
-        if isinstance(node, Object) and len({member.key.value for member in node.members}) < len(node.members):
+        if isinstance(node, Object) and node.has_repeated_key:
             yield from _repetitions(context.document.text, node)
 
 

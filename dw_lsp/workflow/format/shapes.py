@@ -5,6 +5,7 @@ Data only. The rules judge documents by it, the JSON Schema is made from it, com
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -113,9 +114,13 @@ class ObjectShape:
     exclusive: tuple[tuple[str, ...], ...] = ()
     one_of: tuple[tuple[str, ...], ...] = ()
 
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Property]:
+        return {known.name: known for known in self.properties}
+
     def property(self, name: str) -> Property | None:
         """The property of that name."""
-        return next((candidate for candidate in self.properties if candidate.name == name), None)
+        return self._by_name.get(name)
 
 
 _Scalar: TypeAlias = TextShape | NumberShape | FlagShape | NullShape | MediumShape
