@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
 # The constructors below do what a frozen dataclass' own would, in less than half the time: those set each field by a
@@ -92,17 +91,21 @@ class Member:
         fields["value"] = value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Object:
     """An object; members in the order of the text, a repeated key included each time it stands there."""
 
     range: Range
     members: tuple[Member, ...] = ()
     closed: bool = True
+    _by_name: dict[str, Member] = field(init=False, repr=False, compare=False)
 
-    @functools.cached_property
-    def _by_name(self) -> dict[str, Member]:
-        return {member.key.value: member for member in self.members}
+    def __init__(self, range: Range, members: tuple[Member, ...] = (), closed: bool = True) -> None:
+        fields = self.__dict__
+        fields["range"] = range
+        fields["members"] = members
+        fields["closed"] = closed
+        fields["_by_name"] = {member.key.value: member for member in members}
 
     @property
     def has_repeated_key(self) -> bool:
@@ -149,9 +152,9 @@ def walk(node: Node) -> Iterator[Node]:
     while waiting:
         node = waiting.pop()
         yield node
-        if isinstance(node, Object):
+        if type(node) is Object:
             waiting.extend([member.value for member in reversed(node.members)])
-        elif isinstance(node, Array):
+        elif type(node) is Array:
             waiting.extend(reversed(node.items))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dw_lsp.analysis.findings import Finding, Fix, Related, Rule
@@ -74,7 +75,8 @@ def variable_type(context: Context) -> Iterator[Finding]:
         return
     defaults = {variable.name: variable.member.value for variable in workflow.variables}
     told = set()
-    for place in _places(workflow.root, WORKFLOW):
+    named = [use.node.range.start for use in workflow.uses if use.reference.kind == "variable"]
+    for place in _places(workflow.root, WORKFLOW, named):
         default = defaults.get(place.variable)
         if default is not None and place.variable not in told:
             found = _misfit(default, place)
@@ -135,31 +137,42 @@ def _as_number(default: Node, shape: Shape) -> tuple[Fix, ...]:
 # ---------------------------------------------------------------- what should stand where
 
 
-def _places(node: Node, shape: Shape) -> Iterator[_Place]:
-    """The references to variables in a value, in so far as the format says what should stand there."""
+def _places(node: Node, shape: Shape, named: Sequence[int]) -> Iterator[_Place]:
+    """The references to variables in a value, in so far as the format says what should stand there.
+
+    Arguments: `named` are the offsets of all references; what has none inside is passed over.
+    """
+    if not _holds(node, named):
+        return
     if isinstance(shape, AnyOf):
         shape = next((option for option in shape.options if fits(node, option)), shape)
     if isinstance(node, Object) and isinstance(shape, ObjectShape):
         for member in node.members:
             known = shape.property(member.key.value)
             if known is not None:
-                yield from _at(member.value, known)
+                yield from _at(member.value, known, named)
             elif shape.others is not None and isinstance(member.value, Object):
-                yield from _places(member.value, shape.others)
-        yield from _arguments(node, shape)
+                yield from _places(member.value, shape.others, named)
+        yield from _arguments(node, shape, named)
     elif isinstance(node, Object) and isinstance(shape, MapShape) and not isinstance(shape.value, AnyShape):
         for member in node.members:
-            yield from _at(member.value, key(member.key.value, shape.value, ""))
+            yield from _at(member.value, key(member.key.value, shape.value, ""), named)
     elif isinstance(node, Array) and isinstance(shape, ListShape):
         for item in node.items:
-            yield from _places(item, shape.item)
+            yield from _places(item, shape.item, named)
 
 
-def _at(node: Node, known: Property) -> Iterator[_Place]:
-    reference = parse_reference(node.value) if isinstance(node, String) else None
-    if reference is None:
-        yield from _places(node, known.shape)
-    elif reference.kind == "variable" and _says_something(known.shape) and isinstance(node, String):
+def _holds(node: Node, named: Sequence[int]) -> bool:
+    first = bisect_left(named, node.range.start)
+    return first < len(named) and named[first] <= node.range.end
+
+
+def _at(node: Node, known: Property, named: Sequence[int]) -> Iterator[_Place]:
+    if not isinstance(node, String):
+        yield from _places(node, known.shape, named)
+        return
+    reference = parse_reference(node.value)
+    if reference is not None and reference.kind == "variable" and _says_something(known.shape):
         yield _Place(reference.name, node, known)
 
 
@@ -168,7 +181,7 @@ def _says_something(shape: Shape) -> bool:
     return not isinstance(shape, (AnyShape, MediumShape, MapShape, ObjectShape))
 
 
-def _arguments(node: Object, shape: ObjectShape) -> Iterator[_Place]:
+def _arguments(node: Object, shape: ObjectShape, named: Sequence[int]) -> Iterator[_Place]:
     """The arguments of a call, which the format's tables leave open."""
     arguments = node.get("arguments")
     if not isinstance(arguments, Object):
@@ -181,4 +194,4 @@ def _arguments(node: Object, shape: ObjectShape) -> Iterator[_Place]:
         else:
             wanted_here = known.argument(member.key.value) if known is not None else None
         if wanted_here is not None:
-            yield from _at(member.value, wanted_here)
+            yield from _at(member.value, wanted_here, named)
