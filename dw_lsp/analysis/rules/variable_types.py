@@ -147,12 +147,7 @@ def _places(node: Node, shape: Shape, named: Sequence[int]) -> Iterator[_Place]:
     if isinstance(shape, AnyOf):
         shape = next((option for option in shape.options if fits(node, option)), shape)
     if isinstance(node, Object) and isinstance(shape, ObjectShape):
-        for member in node.members:
-            known = shape.property(member.key.value)
-            if known is not None:
-                yield from _at(member.value, known, named)
-            elif shape.others is not None and isinstance(member.value, Object):
-                yield from _places(member.value, shape.others, named)
+        yield from _members(node, shape, named)
         yield from _arguments(node, shape, named)
     elif isinstance(node, Object) and isinstance(shape, MapShape) and not isinstance(shape.value, AnyShape):
         for member in node.members:
@@ -160,6 +155,15 @@ def _places(node: Node, shape: Shape, named: Sequence[int]) -> Iterator[_Place]:
     elif isinstance(node, Array) and isinstance(shape, ListShape):
         for item in node.items:
             yield from _places(item, shape.item, named)
+
+
+def _members(node: Object, shape: ObjectShape, named: Sequence[int]) -> Iterator[_Place]:
+    for member in node.members:
+        known = shape.property(member.key.value)
+        if known is not None:
+            yield from _at(member.value, known, named)
+        elif shape.others is not None and isinstance(member.value, Object):
+            yield from _places(member.value, shape.others, named)
 
 
 def _holds(node: Node, named: Sequence[int]) -> bool:
