@@ -50,14 +50,9 @@ def calls_of(workflow: Workflow, workspace: Workspace, folder: Path | None) -> I
 
 def step_call(workflow: Workflow, step: Step, workspace: Workspace, folder: Path | None) -> Call | None:
     """The call of a pipeline step, or of one that calls an earlier step's pipeline again."""
-    if not isinstance(step.body, Object) or step.kind not in ("pipeline", "pipeline_reference"):
-        return None
-    arguments = step.body.get("arguments")
-    if not isinstance(arguments, Object):
-        return None
-    source = step if step.kind == "pipeline" else _referred(workflow, step)
-    pipeline = source.body if source is not None else None
-    if not isinstance(pipeline, Object):
+    pipeline = loaded_pipeline(workflow, step)
+    arguments = step.body.get("arguments") if isinstance(step.body, Object) else None
+    if pipeline is None or not isinstance(step.body, Object) or not isinstance(arguments, Object):
         return None
     entry, place = pipeline_class(workflow, pipeline, workspace, folder)
     chained = step.body.member("chain") is not None or pipeline.member("remote_text_encoder") is not None
@@ -65,6 +60,22 @@ def step_call(workflow: Workflow, step: Step, workspace: Workspace, folder: Path
     signature = None if entry is None or method is None else workspace.catalog.signature(entry, method)
     name = "" if entry is None else entry.name
     return Call(name, place, arguments, entry, signature, fills_in=chained)
+
+
+def step_signature(workflow: Workflow, step: Step, workspace: Workspace, folder: Path | None) -> Signature | None:
+    """What the call of a step takes, whether or not its arguments are written down yet."""
+    pipeline = loaded_pipeline(workflow, step)
+    entry = None if pipeline is None else pipeline_class(workflow, pipeline, workspace, folder)[0]
+    method = None if pipeline is None else _method(pipeline) if step.kind == "pipeline" else "__call__"
+    return None if entry is None or method is None else workspace.catalog.signature(entry, method)
+
+
+def loaded_pipeline(workflow: Workflow, step: Step) -> Object | None:
+    """The pipeline that a step calls: its own, or the one that an earlier step has loaded."""
+    if step.kind not in ("pipeline", "pipeline_reference"):
+        return None
+    source = step if step.kind == "pipeline" else _referred(workflow, step)
+    return source.body if source is not None and isinstance(source.body, Object) else None
 
 
 def pipeline_class(

@@ -35,7 +35,7 @@ _BY_KEY: dict[str, Value] = {
 #: Classes that load whatever a model names, by the object that names them.
 _CLASSES = {"configuration": "DiffusionPipeline", "component configuration": "AutoModel"}
 #: Usual values of the arguments of calls.
-_ARGUMENTS: dict[str, Value] = {
+USUAL_ARGUMENTS: dict[str, Value] = {
     "prompt": "",
     "negative_prompt": "",
     "width": 1024,
@@ -111,7 +111,7 @@ def variable_default(root: Node, path: Sequence[str | int]) -> Value:
     if last is not None and last.shape is not ANY:
         return placeholder(last)
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
-    return _ARGUMENTS.get(key) if isinstance(path[-1] if path else "", str) else None
+    return USUAL_ARGUMENTS.get(key) if isinstance(path[-1] if path else "", str) else None
 
 
 def _task_argument(root: Node, path: Sequence[str | int]) -> Property | None:
