@@ -39,6 +39,10 @@ class Workspace(Protocol):
         """Where the worker keeps models that it downloads."""
 
     @property
+    def device_bytes(self) -> int | None:
+        """Memory of the worker's device; `None` until a worker has told."""
+
+    @property
     def catalog(self) -> Catalog:
         """What is installed in the worker's Python."""
 
@@ -48,9 +52,10 @@ class Workspace(Protocol):
 
 
 class DiskWorkspace:
-    """Folders as they are on disk. Arguments: the folders; the settings."""
+    """Folders as they are on disk. Arguments: the folders; the settings; the bytes of the worker's device."""
 
-    def __init__(self, roots: Sequence[Path], settings: Settings | None = None):
+    def __init__(self, roots: Sequence[Path], settings: Settings | None = None, device_bytes: int | None = None):
+        self._device_bytes = device_bytes
         self._roots = tuple(roots)
         self._settings = settings or Settings()
 
@@ -83,6 +88,11 @@ class DiskWorkspace:
     def hub_cache(self) -> Path:
         """Where the worker keeps models that it downloads."""
         return hub_cache({**os.environ, **self._settings.worker.environment})
+
+    @property
+    def device_bytes(self) -> int | None:
+        """Memory of the worker's device; `None` until a worker has told."""
+        return self._device_bytes
 
     @property
     def catalog(self) -> Catalog:

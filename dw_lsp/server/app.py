@@ -26,6 +26,7 @@ from dw_lsp.server.notifications import Notifications
 from dw_lsp.server.orphans import leave_with
 from dw_lsp.server.transport import QuietLanguageServer
 from dw_lsp.settings import Settings
+from dw_lsp.supervisor.events import Event, MemoryChanged
 from dw_lsp.supervisor.supervisor import Supervisor
 from dw_lsp.text.document import Document
 from dw_lsp.text.positions import Encoding
@@ -51,7 +52,7 @@ class Server(QuietLanguageServer):
         )
         self._opened: set[str] = set()
         self.notifications = Notifications(self.protocol, self.encoding, self._shows_progress)
-        self.supervisor = Supervisor(self.configuration.settings, self.notifications.tell)
+        self.supervisor = Supervisor(self.configuration.settings, self._heard)
         self.commands = Commands(
             self.documents,
             self.diagnostics,
@@ -70,6 +71,13 @@ class Server(QuietLanguageServer):
     def _shows_progress(self) -> bool:
         window = self.client_capabilities.window
         return bool(window and window.work_done_progress)
+
+    def _heard(self, event: Event) -> None:
+        """Something happened in the worker: the client is told, and what documents are judged by may have changed."""
+        self.notifications.tell(event)
+        if isinstance(event, MemoryChanged) and event.report.total_bytes != self.documents.device_bytes:
+            self.documents.device_bytes = event.report.total_bytes
+            self.diagnostics.schedule_all()
 
     def _settings_changed(self, settings: Settings) -> None:
         self.documents.settings = settings

@@ -29,6 +29,7 @@ class Documents:
         self._open: dict[str, Document] = {}
         self.folders: tuple[Path, ...] = ()
         self.settings = Settings()
+        self.device_bytes: int | None = None
 
     def __iter__(self) -> Iterator[Document]:
         return iter(tuple(self._open.values()))
@@ -90,12 +91,12 @@ class Documents:
 
     def workspace(self, uri: str) -> DiskWorkspace:
         """The workspace around a document: files as they are in the editor, else on disk."""
-        return _OpenWorkspace(self, self.roots(uri), self.settings)
+        return _OpenWorkspace(self, self.roots(uri))
 
 
 class _OpenWorkspace(DiskWorkspace):
-    def __init__(self, documents: Documents, roots: Sequence[Path], settings: Settings):
-        super().__init__(roots, settings)
+    def __init__(self, documents: Documents, roots: Sequence[Path]):
+        super().__init__(roots, documents.settings, documents.device_bytes)
         self._documents = documents
 
     def read(self, path: Path) -> str | None:

@@ -389,3 +389,49 @@ def test_every_rule_here_works_beside_a_mistake_of_the_text(tmp_path: Path) -> N
     assert codes == {"unknown-class", "unknown-model", "unsafe-code", "unknown-file"}
     for broken in (text.replace('"prompt": "a cat"', '"prompt": "a cat', 1), text.replace('"prompt":', '"pro', 1)):
         assert codes <= {code for code, _, _ in told(broken, tmp_path)}
+
+
+# ---------------------------------------------------------------- memory
+
+
+def weights_of(folder: Path, elements: int) -> None:
+    """A file of so many 16-bit numbers, of which only the header is ever read."""
+    header = json.dumps({"w": {"dtype": "F16", "shape": [elements], "data_offsets": [0, 2 * elements]}}).encode()
+    folder.mkdir(parents=True)
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + 2 * elements)
+
+
+def model(folder: Path) -> Path:
+    parts = {"unet": ["diffusers", "UNet2DConditionModel"], "text_encoder": ["transformers", "CLIPTextModel"]}
+    weights_of(folder / "unet", 1_000_000)
+    weights_of(folder / "text_encoder", 500_000)
+    index = {"_class_name": "StableDiffusionPipeline", **parts}
+    (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    return folder
+
+
+def memory_told(folder: Path, device_bytes: int | None, **configuration: Any) -> list[str]:
+    step = pipeline()
+    step["pipeline"]["from_pretrained_arguments"] = {"model_name": "./model", "torch_dtype": "torch.float16"}
+    step["pipeline"]["configuration"].update(configuration)
+    document = Document((folder / "flow.dw.json").as_uri(), text_of(step))
+    workspace = DiskWorkspace([folder], device_bytes=device_bytes)
+    return [each.message for each in diagnose(document, workspace, OFF) if each.code == "memory"]
+
+
+def test_a_model_that_cannot_fit_is_told_with_both_sizes(tmp_path: Path) -> None:
+    model(tmp_path / "model")
+    (message,) = memory_told(tmp_path, 2_900_000)
+    assert "0.0 GB" in message and "./model" in message
+    assert memory_told(tmp_path, 3_100_000) == []
+    assert memory_told(tmp_path, None) == [], "nobody knows the device yet"
+
+
+def test_offloading_needs_room_for_the_largest_part_alone(tmp_path: Path) -> None:
+    model(tmp_path / "model")
+    assert memory_told(tmp_path, 2_100_000, offload="model") == []
+    assert memory_told(tmp_path, 1_900_000, offload="model") != []
+    assert memory_told(tmp_path, 1_000, offload="sequential") == []
+    assert memory_told(tmp_path, 1_000, device="cpu") == [], "it lies elsewhere"

@@ -11,6 +11,7 @@ from dw_lsp.analysis.rules import (
     classes,
     deprecated,
     files,
+    memory,
     models,
     reference_text,
     references,
@@ -59,6 +60,7 @@ CHECKS: tuple[Check, ...] = (
     security.unsafe_type,
     security.unsafe_code,
     security.unsafe_weights,
+    memory.memory,
 )
 RULES: tuple[Rule, ...] = (
     syntax.SYNTAX,
@@ -97,4 +99,5 @@ RULES: tuple[Rule, ...] = (
     security.UNSAFE_TYPE,
     security.UNSAFE_CODE,
     security.UNSAFE_WEIGHTS,
+    memory.MEMORY,
 )
