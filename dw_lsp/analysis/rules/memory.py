@@ -86,4 +86,4 @@ def _sizes(folder: str, variant: str | None, element_bytes: int, changed: int) -
 
 
 def _gigabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB"
+    return f"{size / 1e9:.1f} GB" if size >= 100_000_000 else f"{size / 1e6:.1f} MB"
