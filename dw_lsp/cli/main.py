@@ -6,6 +6,7 @@ A command's module is imported when it is used: `check` never loads the language
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import runpy
 import sys
@@ -131,6 +132,7 @@ def _address(text: str) -> tuple[str, int]:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    gc.disable()  # Until the server is up: nothing that is imported is garbage, and looking for some takes 50 ms.
     from dw_lsp.server.serve import serve_stdio, serve_tcp
 
     return serve_tcp(*options.tcp) if options.tcp else serve_stdio()

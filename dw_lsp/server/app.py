@@ -89,7 +89,7 @@ class Server(QuietLanguageServer):
         await self.configuration.pull()
         self._ready = True
         self.diagnostics.schedule_all()
-        asyncio.get_running_loop().call_later(SETTLED_SECONDS, _spare_the_collector)
+        asyncio.get_running_loop().call_later(SETTLED_SECONDS, spare_the_collector)
 
     def opened(self, document: Document) -> None:
         """A document was opened: if it turns out to be a workflow, the worker is started ahead of its first run."""
@@ -121,7 +121,7 @@ class Server(QuietLanguageServer):
         await self.supervisor.close()
 
 
-def _spare_the_collector() -> None:
+def spare_the_collector() -> None:
     """Let garbage collections pass over what will never be garbage: the protocol's classes alone cost 40 ms a time.
 
     A large document has 20,000 objects, dropped together at the next key stroke: looking among them sooner is in vain.
@@ -129,6 +129,7 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 # ---------------------------------------------------------------- what is answered

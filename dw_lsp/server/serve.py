@@ -7,8 +7,11 @@ import logging
 import os
 import sys
 
-from dw_lsp.server.app import create_server
+from dw_lsp.server.app import create_server, spare_the_collector
 from dw_lsp.server.transport import StandardOutput, read_on_thread
+
+#: When the collector is at work at the latest, in seconds: a client may never say that it is ready.
+LONGEST_START = 10.0
 
 
 def serve_stdio() -> int:
@@ -20,7 +23,9 @@ def serve_stdio() -> int:
     sys.stdout = sys.stderr
 
     async def serve() -> int:
-        reader = read_on_thread(sys.stdin.buffer, asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        loop.call_later(LONGEST_START, spare_the_collector)
+        reader = read_on_thread(sys.stdin.buffer, loop)
         return await create_server().talk(reader, StandardOutput(descriptor))
 
     return asyncio.run(serve())
