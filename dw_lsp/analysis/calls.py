@@ -17,8 +17,8 @@ from dw_lsp.workflow.model import Step, Workflow
 from dw_lsp.workflow.references import parse_reference
 from dw_lsp.workflow.type_uses import is_type_name
 
-#: Classes that load whatever pipeline a model says it is.
-_CHOOSERS = frozenset({"DiffusionPipeline"})
+#: Classes that load whatever pipeline a model says it is, and the file in which it does.
+_CHOOSERS = {"DiffusionPipeline": MODEL_INDEX, "ModularPipeline": "modular_model_index.json"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def step_call(workflow: Workflow, step: Step, workspace: Workspace, folder: Path
     method = _method(pipeline) if step.kind == "pipeline" else "__call__"
     signature = None if entry is None or method is None else workspace.catalog.signature(entry, method)
     name = "" if entry is None else entry.name
-    return Call(name, place, arguments, entry, signature, fills_in=chained)
+    return Call(name, place, arguments, entry, signature, "ModularPipeline" in name, chained)
 
 
 def step_signature(workflow: Workflow, step: Step, workspace: Workspace, folder: Path | None) -> Signature | None:
@@ -88,7 +88,7 @@ def pipeline_class(
         return None, named if isinstance(named, String) else None
     entry = workspace.catalog.resolve(named.value).entry
     if entry is not None and entry.name in _CHOOSERS:
-        chosen = _class_of_model(pipeline, folder)
+        chosen = _class_of_model(pipeline, folder, _CHOOSERS[entry.name])
         entry = None if chosen is None else workspace.catalog.resolve(chosen).entry
     if entry is not None and (entry.name.startswith("AutoPipeline") or entry.name == "ModularPipeline"):
         return None, named
@@ -104,14 +104,14 @@ def runs_foreign_code(pipeline: Object) -> bool:
     return any(node is not None and to_value(node) not in (None, False) for node in named)
 
 
-def _class_of_model(pipeline: Object, folder: Path | None) -> str | None:
+def _class_of_model(pipeline: Object, folder: Path | None, file: str) -> str | None:
     loading = pipeline.get("from_pretrained_arguments")
     name = loading.get("model_name") if isinstance(loading, Object) else None
     if not isinstance(name, String) or parse_reference(name.value) is not None:
         return None
     model = find_folder(name.value, folder)
     try:
-        index = json.loads((model / MODEL_INDEX).read_bytes()) if model is not None else None
+        index = json.loads((model / file).read_bytes()) if model is not None else None
     except (OSError, ValueError):
         return None
     chosen = index.get("_class_name") if isinstance(index, dict) else None

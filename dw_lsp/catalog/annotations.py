@@ -58,7 +58,7 @@ ANYTHING = Accepted(certain=False)
 @functools.lru_cache(maxsize=2048)
 def accepted_by(annotation: str | None) -> Accepted:
     """What an annotation takes. Arguments: its source text, or its words in a documentation."""
-    if not annotation:
+    if not annotation or annotation == "None":
         return ANYTHING
     if words := _WORDS.match(annotation):
         return Accepted(frozenset({_SCALARS[words[1]]}))

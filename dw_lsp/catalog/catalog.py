@@ -17,7 +17,7 @@ from dw_lsp.catalog.environment import Environment, Package, environment_of
 from dw_lsp.catalog.exports import Export, holds, modules_of, read_exports
 from dw_lsp.catalog.nearest import nearest_names
 from dw_lsp.catalog.shipped import Shipped, read_shipped
-from dw_lsp.catalog.signatures import ClassSource, Signature, read_class, united
+from dw_lsp.catalog.signatures import ClassSource, Signature, documented, read_class, united
 from dw_lsp.catalog.sources import Definition, module_file, scan
 from dw_lsp.catalog.store import Store, cache_folder
 
@@ -39,6 +39,8 @@ DTYPES = (
 )
 _DTYPE = re.compile(rb"^(\w+): dtype = \.\.\.", re.MULTILINE)
 _DEEPEST = 20
+#: Where a modular pipeline names the blocks that it is made of.
+_BLOCKS = "default_blocks_name"
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,14 @@ class Catalog:
             self._kinds[package] = self._list(package)
         return self._kinds[package].get(kind, ())
 
+    def defined(self, part: str, package: str = "diffusers") -> tuple[ClassEntry, ...]:
+        """The classes of a package whose name holds a part, whether or not it offers them under its own name."""
+        index = self._index(package)
+        if index is None:
+            return ()
+        names = sorted(name for name in index.classes if part in name)
+        return tuple(self._entry(index, definition) for name in names for definition in index.definitions(name)[:1])
+
     def _list(self, name: str) -> dict[str, tuple[ClassEntry, ...]]:
         package = self.environment.package(name)
         if package is None:
@@ -244,7 +254,26 @@ class Catalog:
         if index is None:
             return None
         definition = index.definition(entry.name, entry.file.relative_to(index.package.folder).as_posix())
-        return None if definition is None else self._signature(index, definition, method, _DEEPEST)
+        if definition is None:
+            return None
+        blocks = self._blocks(index, definition, _DEEPEST) if method == "__call__" else None
+        return blocks or self._signature(index, definition, method, _DEEPEST)
+
+    def _blocks(self, index: PackageIndex, definition: Definition, depth: int) -> Signature | None:
+        """What the blocks of a modular pipeline take, which their documentation lists; `None` for any other class."""
+        source = self._source(index, definition)
+        if source is None or depth == 0:
+            return None
+        named = source.constants.get(_BLOCKS)
+        if named is not None and (blocks := index.definition(named, definition.file)) is not None:
+            inner = self._source(index, blocks)
+            described = inner.described if inner is not None else ()
+            return Signature(tuple(documented(each) for each in described), open=True) if described else None
+        for base in definition.bases:
+            found = index.definition(base, definition.file)
+            if found is not None and found != definition and (taken := self._blocks(index, found, depth - 1)):
+                return taken
+        return None
 
     def _signature(self, index: PackageIndex, definition: Definition, method: str, depth: int) -> Signature | None:
         source = self._source(index, definition)

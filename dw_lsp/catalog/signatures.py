@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from dw_lsp.catalog.docstrings import Described, described_arguments, summary_of
 
@@ -47,7 +47,8 @@ class Signature:
 class ClassSource:
     """What the source of one class says: its documentation, methods, and fields (of a dataclass).
 
-    `passes_on`: methods that hand their further keywords to the same method of a base.
+    `passes_on`: methods that hand their further keywords to the same method of a base; `constants`: texts that the
+    class sets; `described`: the arguments of which its documentation speaks.
     """
 
     summary: str
@@ -55,6 +56,8 @@ class ClassSource:
     passes_on: frozenset[str] = frozenset()
     fields: Signature | None = None
     line: int = 0
+    constants: Mapping[str, str] = field(default_factory=dict)
+    described: tuple[Described, ...] = ()
 
 
 def read_class(module: bytes, name: str) -> ClassSource | None:
@@ -99,7 +102,18 @@ def _class_source(node: ast.ClassDef, is_dataclass: bool, line: int) -> ClassSou
             if methods[statement.name].open and _passes_on(statement):
                 passing.add(statement.name)
     fields = _fields(node, documentation) if is_dataclass and "__init__" not in methods else None
-    return ClassSource(summary_of(documentation), methods, frozenset(passing), fields, line)
+    described = described_arguments(documentation)
+    return ClassSource(
+        summary_of(documentation), methods, frozenset(passing), fields, line, dict(_constants(node)), described
+    )
+
+
+def _constants(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            value = statement.value
+            if isinstance(value, ast.Constant) and isinstance(value.value, str):
+                yield statement.targets[0].id, value.value
 
 
 def signature_of(node: ast.FunctionDef | ast.AsyncFunctionDef, class_documentation: str = "") -> Signature:
@@ -126,11 +140,16 @@ def signature_of(node: ast.FunctionDef | ast.AsyncFunctionDef, class_documentati
     known = {parameter.name for parameter in found} | {arguments.kwarg.arg, "kwargs", "args", "self"}
     taken = [name for name in _taken_from(node, arguments.kwarg.arg) if name not in described]
     others = [
-        Parameter(name, entry.type or None, None, entry.text, documented=True)
+        documented(entry)
         for name, entry in {**described, **{name: Described(name, "", "") for name in taken}}.items()
         if name not in known
     ]
     return Signature((*found, *others), open=True)
+
+
+def documented(entry: Described) -> Parameter:
+    """An argument of which the documentation alone speaks."""
+    return Parameter(entry.name, entry.type or None, None, entry.text, documented=True)
 
 
 def _taken_from(node: ast.FunctionDef | ast.AsyncFunctionDef, words: str) -> Iterator[str]:

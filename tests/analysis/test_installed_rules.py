@@ -166,6 +166,11 @@ def test_a_loader_of_any_pipeline_is_judged_by_the_model_s_own_class(tmp_path: P
     assert told(text_of(step), tmp_path) == [("unknown-argument", "error", '"eta"')]
 
 
+def test_a_modular_pipeline_is_judged_by_its_blocks_and_only_on_near_misses() -> None:
+    text = text_of(pipeline("FluxModularPipeline", {"promt": "a cat", "configured_elsewhere": 1, "height": 512}))
+    assert told(text) == [("unknown-argument", "warning", '"promt"')]
+
+
 def test_a_pipeline_called_again_is_judged_as_the_step_it_refers_to() -> None:
     again = {"name": "again", "pipeline_reference": {"reference_name": "draw", "arguments": {"promt": "a dog"}}}
     text = text_of(pipeline("FluxPipeline"), again)

@@ -11,6 +11,33 @@ from dw_lsp.catalog.catalog import Catalog
 from dw_lsp.catalog.environment import Environment
 from dw_lsp.catalog.store import Store
 
+MODULAR = '''
+class Blocks(SequentialPipelineBlocks):
+    """
+    All blocks.
+
+      Components:
+          vae (`AutoencoderKL`)
+
+      Inputs:
+          prompt (`None`, *optional*):
+              What is drawn.
+          steps (`int`, *optional*, defaults to 50):
+              How many.
+
+      Outputs:
+          images (`list`):
+              Pictures.
+    """
+
+
+class BlockPipeline(ModularPipeline):
+    default_blocks_name = "Blocks"
+
+
+class SpecialBlockPipeline(BlockPipeline):
+    """Special."""
+'''
 INITIALIZER = """
 from typing import TYPE_CHECKING
 
@@ -24,6 +51,7 @@ except OptionalDependencyNotAvailable:
 else:
     _import_structure["pipelines"].extend(["NeedyPipeline"])
 
+_import_structure["modular"] = ["BlockPipeline", "SpecialBlockPipeline"]
 _import_structure["schedulers"] = ["SlowScheduler"]
 _import_structure["models"].append("SmallModel")
 
@@ -119,6 +147,7 @@ def site(tmp_path: Path) -> Path:
         "pipelines.py": PIPELINES,
         "schedulers/__init__.py": "from .slow import *\n",
         "schedulers/slow.py": SCHEDULERS,
+        "modular/blocks.py": MODULAR,
         "models/small.py": "class SmallModel(ModelMixin):\n    pass\n",
         "utils/dummy_objects.py": "class FirstPipeline(metaclass=Dummy):\n    pass\n",
     }.items():

@@ -92,6 +92,14 @@ def test_keywords_that_are_passed_on_are_those_of_the_base(catalog: Catalog) -> 
     assert found[0] == "width" and {"prompt", "steps", "eta"} <= set(found)
 
 
+@pytest.mark.parametrize("name", ["BlockPipeline", "SpecialBlockPipeline"])
+def test_a_modular_pipeline_takes_what_its_blocks_take(catalog: Catalog, name: str) -> None:
+    entry = catalog.resolve(name).entry
+    assert entry is not None and (signature := catalog.signature(entry, "__call__")) is not None
+    assert [parameter.name for parameter in signature.parameters] == ["prompt", "steps"]
+    assert signature.open and not any(parameter.required for parameter in signature.parameters)
+
+
 def test_an_inherited_constructor_is_found(catalog: Catalog) -> None:
     assert names(catalog, "diffusers.pipelines.SecondPipeline", "__init__") == ["vae", "scheduler"]
 
@@ -108,16 +116,17 @@ def test_the_summary_is_the_first_paragraph(catalog: Catalog) -> None:
 
 
 def test_lists_leave_out_what_cannot_be_used_here(catalog: Catalog) -> None:
-    assert [entry.name for entry in catalog.of_kind("pipeline")] == ["FirstPipeline"]
+    offered = ["BlockPipeline", "FirstPipeline", "SpecialBlockPipeline"]
+    assert [entry.name for entry in catalog.of_kind("pipeline")] == offered
     assert [entry.name for entry in catalog.of_kind("scheduler")] == ["SlowScheduler"]
 
 
 def test_what_was_read_is_kept_until_the_package_changes(
     catalog: Catalog, again: Callable[[], Catalog], site: Path, tmp_path: Path
 ) -> None:
-    assert len(catalog.of_kind("pipeline")) == 1
+    assert len(catalog.of_kind("pipeline")) == 3
     (site / "diffusers" / "pipelines.py").write_text("class OtherPipeline(DiffusionPipeline):\n    pass\n")
-    assert [entry.name for entry in again().of_kind("pipeline")] == ["FirstPipeline"], "it was not kept"
+    assert len(again().of_kind("pipeline")) == 3, "it was not kept"
     (site / "diffusers" / "__init__.py").write_text('_import_structure = {"pipelines": ["OtherPipeline"]}\n')
     assert [entry.name for entry in again().of_kind("pipeline")] == ["OtherPipeline"], "an old state was taken"
 

@@ -33,7 +33,7 @@ def call_arguments(context: Context) -> Iterator[Finding]:
             parameter = call.signature.parameter(member.key.value)
             if parameter is None:
                 yield from _unknown(member, call, call.signature)
-            elif not _is_realized(member):
+            elif not _is_realized(member) and not parameter.documented:
                 yield from _misfits(member, accepted_by(parameter.annotation))
         yield from _missing(call, call.signature)
 
