@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +15,18 @@ from dw_lsp.catalog.catalog import Catalog, catalog_of
 from dw_lsp.catalog.models import hub_cache
 from dw_lsp.settings import SecuritySettings, Settings
 from dw_lsp.text.document import Document
+
+#: Names in a folder beyond which no more are looked at.
+MOST_ENTRIES = 2000
+
+
+@dataclass(frozen=True)
+class FolderEntry:
+    """A file or a folder in a folder."""
+
+    name: str
+    is_folder: bool
+    bytes: int = 0
 
 
 class Workspace(Protocol):
@@ -30,6 +44,9 @@ class Workspace(Protocol):
 
     def document(self, path: Path) -> Document | None:
         """The document in a file, as `read` gives it; its tree is kept as long as the text is the same."""
+
+    def list_folder(self, path: Path) -> Sequence[FolderEntry]:
+        """What a folder holds, by name, up to a bound; nothing if it cannot be read."""
 
     def workflows(self) -> Sequence[Document]:
         """The workflows in the open folders, as the editor has them, else as they are on disk."""
@@ -80,6 +97,15 @@ class DiskWorkspace:
         text = self.read(path)
         return None if text is None else _document(path.absolute().as_uri(), text)
 
+    def list_folder(self, path: Path) -> Sequence[FolderEntry]:
+        """What a folder holds, by name, up to a bound; nothing if it cannot be read."""
+        try:
+            with os.scandir(path) as entries:
+                found = [_entry(entry) for entry in itertools.islice(entries, MOST_ENTRIES)]
+        except (OSError, ValueError):
+            return ()
+        return tuple(sorted(found, key=lambda entry: entry.name.lower()))
+
     def workflows(self) -> Sequence[Document]:
         """The workflows in the folders."""
         return workflows_below(self._roots)
@@ -103,6 +129,14 @@ class DiskWorkspace:
     def security(self) -> SecuritySettings:
         """What a workflow may do."""
         return self._settings.security
+
+
+def _entry(entry: os.DirEntry[str]) -> FolderEntry:
+    try:
+        is_folder = entry.is_dir()
+        return FolderEntry(entry.name, is_folder, 0 if is_folder else entry.stat().st_size)
+    except OSError:
+        return FolderEntry(entry.name, False)  # A link to nothing: there by name alone.
 
 
 @functools.lru_cache(maxsize=64)

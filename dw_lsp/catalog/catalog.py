@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 from dw_lsp.catalog.classes import ClassEntry, Kind, PackageIndex, bases_in, kind_of
 from dw_lsp.catalog.environment import Environment, Package, environment_of
@@ -66,7 +66,8 @@ class Catalog:
         self._indices: dict[str, PackageIndex | None] = {}
         self._sources: dict[tuple[Path, str], ClassSource | None] = {}
         self._resolved: dict[str, Resolution] = {}
-        self._kinds: dict[str, dict[str, tuple[ClassEntry, ...]]] = {}
+        self._rows: dict[str, dict[str, list[list[str]]]] = {}
+        self._kinds: dict[tuple[Kind, str], tuple[ClassEntry, ...]] = {}
 
     @property
     def installed(self) -> bool:
@@ -185,9 +186,10 @@ class Catalog:
 
     def of_kind(self, kind: Kind, package: str = "diffusers") -> tuple[ClassEntry, ...]:
         """The classes of a kind that a package (diffusers or transformers) offers, by name."""
-        if package not in self._kinds:
-            self._kinds[package] = self._list(package)
-        return self._kinds[package].get(kind, ())
+        known = self._kinds.get((kind, package))
+        if known is None:
+            known = self._kinds[kind, package] = self._list(kind, package)
+        return known
 
     def defined(self, part: str, package: str = "diffusers") -> tuple[ClassEntry, ...]:
         """The classes of a package whose name holds a part, whether or not it offers them under its own name."""
@@ -197,22 +199,21 @@ class Catalog:
         names = sorted(name for name in index.classes if part in name)
         return tuple(self._entry(index, definition) for name in names for definition in index.definitions(name)[:1])
 
-    def _list(self, name: str) -> dict[str, tuple[ClassEntry, ...]]:
+    def _list(self, kind: Kind, name: str) -> tuple[ClassEntry, ...]:
         package = self.environment.package(name)
         if package is None:
-            return self.shipped.by_kind() if name == "diffusers" else {}
-        kept = self._store.get(package, "kinds")
-        if kept is None:
-            kept = self._listed(name)
-            self._store.put(package, "kinds", kept)
-        return {
-            kind: tuple(
-                ClassEntry(name, package.name, f"{package.name}.{module}", package.folder / file, kind, tuple(bases))
-                for name, module, file, *bases in rows
-            )
-            for kind, rows in kept.items()
-            if kind in get_args(Kind)
-        }
+            return self.shipped.by_kind().get(kind, ()) if name == "diffusers" else ()
+        if name not in self._rows:
+            kept = self._store.get(package, "kinds")
+            if kept is None:
+                kept = self._listed(name)
+                self._store.put(package, "kinds", kept)
+            self._rows[name] = kept
+        # One kind at a time: transformers has ten thousand classes, of which most are never asked for.
+        return tuple(
+            ClassEntry(name, package.name, f"{package.name}.{module}", package.folder / file, kind, tuple(bases))
+            for name, module, file, *bases in self._rows[name].get(kind, ())
+        )
 
     def _listed(self, name: str) -> dict[str, list[list[str]]]:
         """For each kind its classes: name, module, file, bases; without those whose requirements are not installed."""

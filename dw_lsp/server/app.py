@@ -15,7 +15,7 @@ from pygls.uris import to_fs_path
 import dw_lsp
 from dw_lsp.analysis.code_lenses import code_lenses
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
-from dw_lsp.server import editing, navigation, structure
+from dw_lsp.server import completion, editing, navigation, structure
 from dw_lsp.server.arguments import COMMANDS
 from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
@@ -60,6 +60,7 @@ class Server(QuietLanguageServer):
             lambda: self.configuration.settings,
             self.notifications.submitted,
         )
+        self.proposed = completion.Proposed()
         self._ready = False
         self._told_of_catalogue = False
         self.watches_client = True
@@ -246,6 +247,8 @@ TABLE: dict[str, tuple[Callable[..., Any], Any]] = {
     types.TEXT_DOCUMENT_DID_SAVE: (did_save, types.SaveOptions(include_text=False)),
     types.TEXT_DOCUMENT_DID_CLOSE: (did_close, None),
     types.TEXT_DOCUMENT_CODE_LENS: (code_lens, types.CodeLensOptions(resolve_provider=False)),
+    types.TEXT_DOCUMENT_COMPLETION: (completion.complete_at, completion.OPTIONS),
+    types.COMPLETION_ITEM_RESOLVE: (completion.resolve, None),
     types.TEXT_DOCUMENT_DEFINITION: (navigation.definition, None),
     types.TEXT_DOCUMENT_REFERENCES: (navigation.find_references, None),
     types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: (navigation.document_highlight, None),

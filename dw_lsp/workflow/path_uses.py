@@ -61,14 +61,14 @@ def _all(workflow: Workflow) -> Iterator[PathUse]:
         if step.kind == "workflow" and isinstance(body, Object) and isinstance(path := body.get("path"), String):
             yield PathUse(path, "path", "workflow", body)
     for key, members in workflow.members.items():
-        if purpose := _purpose(key):
+        if purpose := purpose_of(key):
             for owner, member in members:
                 yield from _at(owner, key, member.value, purpose)
     block = workflow.root.get("variables")
     for node in walk(block) if block is not None else ():
         if isinstance(node, Object) and node is not block:
             for member in node.members:
-                if purpose := _purpose(member.key.value):
+                if purpose := purpose_of(member.key.value):
                     yield from _at(node, member.key.value, member.value, purpose)
 
 
@@ -79,7 +79,8 @@ def _at(owner: Object, key: str, value: Node, purpose: Purpose) -> Iterator[Path
         yield from (PathUse(item, key, purpose, owner) for item in value.items if isinstance(item, String))
 
 
-def _purpose(key: str) -> Purpose | None:
+def purpose_of(key: str) -> Purpose | None:
+    """What text under a key is for, if it names a file or a model."""
     if key in ("image", "video") or key.endswith(("_image", "_video")):
         return "media"
     return _KEYS.get(key)

@@ -30,7 +30,7 @@ MODEL_NOT_CACHED = Rule(
     "Nothing is wrong. To download it beforehand: hf download owner/model",
 )
 _HUB_NAME = re.compile(r"^[\w.-]+/[\w.-]+$")
-_DESCRIPTIONS = (MODEL_INDEX, "config.json", "modular_model_index.json", *PART_CONFIGURATIONS)
+DESCRIPTIONS = (MODEL_INDEX, "config.json", "modular_model_index.json", *PART_CONFIGURATIONS)
 
 
 def models(context: Context) -> Iterator[Finding]:
@@ -54,7 +54,7 @@ def _model(context: Context, use: PathUse) -> Iterator[Finding]:
         if not context.workspace.exists(path):
             yield finding(UNKNOWN_MODEL, use.node.range, f"There is no folder {use.text} here.")
         elif path.is_dir() and not holds_model(path, _text(use.owner, "subfolder")):
-            named = ", ".join(_DESCRIPTIONS[:2])
+            named = ", ".join(DESCRIPTIONS[:2])
             message = f"The folder {use.text} holds no model: it has none of {named}, and no weights."
             yield finding(UNKNOWN_MODEL, use.node.range, message)
     elif _HUB_NAME.match(use.text) and not _is_here(context, use):
@@ -79,7 +79,7 @@ def _local(text: str, folder: Path | None) -> Path | None:
 def holds_model(folder: Path, subfolder: str | None = None) -> bool:
     """Whether a folder holds a model: a description of one, or weights."""
     inner = folder / subfolder if subfolder else folder
-    if any((inner / name).is_file() for name in _DESCRIPTIONS):
+    if any((inner / name).is_file() for name in DESCRIPTIONS):
         return True
     try:
         return any(name.endswith(WEIGHT_SUFFIXES) for name in os.listdir(inner))

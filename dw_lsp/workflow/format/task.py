@@ -5,6 +5,14 @@ from __future__ import annotations
 from dw_lsp.workflow.format.pipeline import CHAIN
 from dw_lsp.workflow.format.shapes import ANY, ARGUMENTS, TEXT, WHOLE, ListShape, ObjectShape, key
 
+#: Workflows that engines bring along, for `builtin:NAME`.
+BUILTIN_WORKFLOWS = (
+    "h3_context_ir.json",
+    "flux3_klein_upsample.json",
+    "flux3_klein_upsample_edit.json",
+    "test.json",
+)
+
 TASK = ObjectShape(
     "task",
     "Calls a built-in command on its arguments.",

@@ -1,0 +1,1 @@
+"""Completion: what may stand at the cursor, as items that leave the document sound when they are accepted."""
