@@ -124,6 +124,18 @@ COMPONENT = ObjectShape(
     closed=False,
 )  # fmt: skip
 
+COMPILE = ObjectShape(
+    "compile",
+    "Arguments of torch.compile; the first call takes minutes, later ones are faster.",
+    (
+        key("mode", TextShape(suggestions=("default", "reduce-overhead", "max-autotune")), "What is optimized for."),
+        key("fullgraph", FLAG, "Fail where the whole cannot be compiled at once."),
+        key("dynamic", FLAG, "Compile for any size."),
+        key("repeated_blocks", FLAG, "Compile only the blocks that repeat: much faster to compile."),
+    ),
+    closed=False,
+)
+
 PLACEMENT = ObjectShape(
     "component settings",
     "What is done to one component after loading.",
@@ -136,7 +148,7 @@ PLACEMENT = ObjectShape(
         key("attention_backend", TEXT, "Attention implementation of the component."),
         key("truncate_layers", MapShape(NumberShape(whole=True, least=1)), "Layers kept, for each path inside it."),
         key("remove_modules", TEXTS, "Paths of modules that are replaced by nothing."),
-        key("compile", ARGUMENTS, "Arguments of torch.compile."),
+        key("compile", COMPILE, "Arguments of torch.compile."),
         key("attn_processor_type", TEXT, "Class of the attention processor.", dialect="B"),
         key("sparse_tau", NumberShape(least=0), "Threshold of sparse attention.", dialect="B"),
         key("sparse_topk", NumberShape(least=0, most=1), "Share of keys kept by sparse attention.", dialect="B"),

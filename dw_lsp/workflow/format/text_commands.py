@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dw_lsp.workflow.format.command import COUNT, IMAGE, Command, needed, one_of, optional
-from dw_lsp.workflow.format.shapes import ANY, ARGUMENTS, FLAG, NUMBER, TEXT, WHOLE, ListShape
+from dw_lsp.workflow.format.shapes import ANY, ARGUMENTS, FLAG, NUMBER, TEXT, WHOLE, AnyOf, ListShape
 
 _TEXTS = (
     Command(
@@ -44,7 +44,9 @@ _TEXTS = (
         (
             needed("prompt", ANY, "The question."),
             optional("model_name", TEXT, "Hub repository or folder.", "Qwen/Qwen2.5-1.5B-Instruct"),
-            optional("system_prompt", TEXT, "Instructions for the model."),
+            optional(
+                "system_prompt", AnyOf((TEXT, ARGUMENTS)), "Instructions for the model, or where the hub has them."
+            ),
             optional("max_new_tokens", COUNT, "Most tokens of the answer.", 500),
             optional("image", IMAGE, "An image to which the question belongs."),
             optional("chat_template_kwargs", ARGUMENTS, "Keywords of the chat template.", dialect="B"),
