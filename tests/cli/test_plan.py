@@ -101,7 +101,7 @@ def test_a_missing_model_is_told_at_its_name(shapes, program) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     line = next(number for number, text in enumerate(shapes.read_text().splitlines(), 1) if "model_name" in text)
     assert f"shapes.dw.json:{line}:" in done.stderr
-    assert "'./models/shapes' does not exist" in done.stderr
+    assert "There is no folder ./models/shapes here. [unknown-model]" in done.stderr
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"steps": []}', '{"a": 1}'])
