@@ -27,7 +27,8 @@ class Described:
 def summary_of(docstring: str) -> str:
     """The first paragraph of a docstring, on one line."""
     paragraph = inspect.cleandoc(docstring).split("\n\n", 1)[0]
-    return " ".join(paragraph.split())[:_LONGEST]
+    text = " ".join(paragraph.split())[:_LONGEST]
+    return "" if _OTHER.match(text) or _SECTION.match(text) else text
 
 
 def described_arguments(docstring: str) -> tuple[Described, ...]:
@@ -75,4 +76,5 @@ def _entries(lines: Iterator[str]) -> Iterator[tuple[list[str], str, list[str]]]
 
 
 def _plain(written: str) -> str:
-    return " ".join(written.replace("`", "").split())
+    """The type alone: that it may be left out, and its default, the signature says itself."""
+    return re.split(r",\s*\*?(?:optional|defaults?)\b", " ".join(written.replace("`", "").split()))[0]

@@ -13,20 +13,20 @@ from pygls.exceptions import JsonRpcException
 from pygls.uris import to_fs_path
 
 import dw_lsp
-from dw_lsp.analysis.code_lenses import code_lenses
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
-from dw_lsp.server import completion, editing, navigation, structure
+from dw_lsp.server import completion, editing, hover, navigation, structure
 from dw_lsp.server.arguments import COMMANDS
 from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
-from dw_lsp.server.convert import change_of, encoding_of, lsp_range
-from dw_lsp.server.diagnostics import Diagnostics, is_large
+from dw_lsp.server.convert import change_of, encoding_of
+from dw_lsp.server.diagnostics import Diagnostics
 from dw_lsp.server.documents import Documents
+from dw_lsp.server.last_runs import LastRuns
 from dw_lsp.server.notifications import Notifications
 from dw_lsp.server.orphans import leave_with
 from dw_lsp.server.transport import QuietLanguageServer
 from dw_lsp.settings import Settings
-from dw_lsp.supervisor.events import Event, MemoryChanged
+from dw_lsp.supervisor.events import Event, MemoryChanged, RunFinished
 from dw_lsp.supervisor.supervisor import Supervisor
 from dw_lsp.text.document import Document
 from dw_lsp.text.positions import Encoding
@@ -61,6 +61,7 @@ class Server(QuietLanguageServer):
             self.notifications.submitted,
         )
         self.proposed = completion.Proposed()
+        self.last_runs = LastRuns()
         self._ready = False
         self._told_of_catalogue = False
         self.watches_client = True
@@ -76,9 +77,19 @@ class Server(QuietLanguageServer):
     def _heard(self, event: Event) -> None:
         """Something happened in the worker: the client is told, and what documents are judged by may have changed."""
         self.notifications.tell(event)
+        if isinstance(event, RunFinished) and self.last_runs.take(event):
+            self._refresh_what_shows_runs()
         if isinstance(event, MemoryChanged) and event.report.total_bytes != self.documents.device_bytes:
             self.documents.device_bytes = event.report.total_bytes
             self.diagnostics.schedule_all()
+
+    def _refresh_what_shows_runs(self) -> None:
+        """Have lenses and notes asked for anew, by a client that can be told to."""
+        workspace = self.client_capabilities.workspace
+        if workspace and workspace.code_lens and workspace.code_lens.refresh_support:
+            self.workspace_code_lens_refresh(None)
+        if workspace and workspace.inlay_hint and workspace.inlay_hint.refresh_support:
+            self.workspace_inlay_hint_refresh(None)
 
     def _settings_changed(self, settings: Settings) -> None:
         self.documents.settings = settings
@@ -206,24 +217,6 @@ def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
     server.diagnostics.clear(params.text_document.uri)
 
 
-async def code_lens(server: Server, params: types.CodeLensParams) -> list[types.CodeLens]:
-    document = server.documents.get(params.text_document.uri)
-    if document is None or len(document.text) > LARGEST_DOCUMENT:
-        return []
-    if is_large(document):
-        return await asyncio.to_thread(_lenses, document, server.encoding())
-    return _lenses(document, server.encoding())
-
-
-def _lenses(document: Document, encoding: Encoding) -> list[types.CodeLens]:
-    lenses = []
-    for lens in code_lenses(document):
-        argument = {"uri": document.uri} if lens.step is None else {"uri": document.uri, "step": lens.step}
-        command = types.Command(title=lens.title, command="dw.run", arguments=[argument])
-        lenses.append(types.CodeLens(range=lsp_range(document.lines, lens.range, encoding), command=command))
-    return lenses
-
-
 def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) -> None:
     run_id = server.notifications.run_of_token(params.token)
     if run_id is not None:
@@ -246,7 +239,10 @@ TABLE: dict[str, tuple[Callable[..., Any], Any]] = {
     types.TEXT_DOCUMENT_DID_CHANGE: (did_change, None),
     types.TEXT_DOCUMENT_DID_SAVE: (did_save, types.SaveOptions(include_text=False)),
     types.TEXT_DOCUMENT_DID_CLOSE: (did_close, None),
-    types.TEXT_DOCUMENT_CODE_LENS: (code_lens, types.CodeLensOptions(resolve_provider=False)),
+    types.TEXT_DOCUMENT_CODE_LENS: (hover.code_lens, types.CodeLensOptions(resolve_provider=False)),
+    types.TEXT_DOCUMENT_HOVER: (hover.hover_at, None),
+    types.TEXT_DOCUMENT_SIGNATURE_HELP: (hover.signature_at, hover.SIGNATURES),
+    types.TEXT_DOCUMENT_INLAY_HINT: (hover.inlay_hints_in, None),
     types.TEXT_DOCUMENT_COMPLETION: (completion.complete_at, completion.OPTIONS),
     types.COMPLETION_ITEM_RESOLVE: (completion.resolve, None),
     types.TEXT_DOCUMENT_DEFINITION: (navigation.definition, None),

@@ -86,8 +86,9 @@ class Client:
                     future.set_result(message.get("result"))
             return
         if "id" in message:
-            self.requests.append((message["method"], message["params"]))
-            self.send({"id": message["id"], "result": self._answer(message["method"], message["params"])})
+            params = message.get("params")
+            self.requests.append((message["method"], params))
+            self.send({"id": message["id"], "result": self._answer(message["method"], params)})
         else:
             self.notifications.append((message["method"], message["params"]))
         async with self._heard:

@@ -1,0 +1,1 @@
+"""What an editor shows of the word under the cursor: keys, values, classes, references, files, results."""

@@ -1,0 +1,117 @@
+"""What is shown of the text at hand: hover, signatures, notes within the text, lenses above it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from lsprotocol import types
+
+from dw_lsp.analysis.code_lenses import code_lenses
+from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
+from dw_lsp.analysis.hover.hover import hover
+from dw_lsp.analysis.inlay_hints import inlay_hints
+from dw_lsp.analysis.last_run import LastRun
+from dw_lsp.analysis.signature_help import signature_help
+from dw_lsp.server.convert import lsp_position, lsp_range
+from dw_lsp.server.diagnostics import is_large
+from dw_lsp.server.subject import subject_of
+from dw_lsp.text.document import Document
+from dw_lsp.text.positions import Encoding, Position
+from dw_lsp.text.syntax_tree import Range
+
+if TYPE_CHECKING:
+    from dw_lsp.server.app import Server
+
+SIGNATURES = types.SignatureHelpOptions(trigger_characters=["{", ",", '"'])
+
+
+def hover_at(server: Server, params: types.HoverParams) -> types.Hover | None:
+    """What is to be said of the word under the cursor."""
+    subject = subject_of(server, params.text_document.uri)
+    if subject is None:
+        return None
+    rich = _takes_markdown(server.client_capabilities)
+    last = server.last_runs.get(params.text_document.uri)
+    found = hover(subject.document, subject.offset(params.position), subject.workspace, last, rich)
+    if found is None:
+        return None
+    kind = types.MarkupKind.Markdown if rich else types.MarkupKind.PlainText
+    text = found.text if rich else plain_text(found.text)
+    return types.Hover(contents=types.MarkupContent(kind=kind, value=text), range=subject.range(found.range))
+
+
+def _takes_markdown(capabilities: types.ClientCapabilities) -> bool:
+    document = capabilities.text_document
+    formats = document.hover.content_format if document and document.hover else None
+    return formats is None or types.MarkupKind.Markdown in formats
+
+
+def plain_text(markdown: str) -> str:
+    """Our own Markdown without its marks, for clients that show it as it is."""
+    lines = [line for line in markdown.split("\n") if not line.startswith("```") and set(line) - set("|- ")]
+    text = "\n".join(line.strip("*") if line.startswith("*") else line for line in lines)
+    return text.replace("**", "").replace("`", "").replace("| ", "").replace(" |", "")
+
+
+def signature_at(server: Server, params: types.SignatureHelpParams) -> types.SignatureHelp | None:
+    """The call whose arguments are being written."""
+    subject = subject_of(server, params.text_document.uri)
+    if subject is None:
+        return None
+    shown = signature_help(subject.document, subject.offset(params.position), subject.workspace)
+    if shown is None:
+        return None
+    # Places in a label are counted in UTF-16, whatever the documents are counted in; all of ours are plain ASCII.
+    parameters = [
+        types.ParameterInformation(
+            label=(each.start, each.end),
+            documentation=types.MarkupContent(kind=types.MarkupKind.Markdown, value=each.documentation),
+        )
+        for each in shown.parameters
+    ]
+    # Beyond the last one there is none: so a client marks nothing for an argument that the call does not have.
+    active = len(parameters) if shown.active is None else shown.active
+    information = types.SignatureInformation(label=shown.label, parameters=parameters, active_parameter=active)
+    return types.SignatureHelp(signatures=[information], active_signature=0, active_parameter=active)
+
+
+def inlay_hints_in(server: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
+    """The notes in a stretch of a document."""
+    subject = subject_of(server, params.text_document.uri)
+    if subject is None:
+        return []
+    start, end = (
+        subject.document.lines.offset(Position(place.line, place.character), subject.encoding)
+        for place in (params.range.start, params.range.end)
+    )
+    last = server.last_runs.get(params.text_document.uri)
+    return [
+        types.InlayHint(
+            position=lsp_position(subject.document.lines, hint.offset, subject.encoding),
+            label=hint.label,
+            tooltip=hint.tooltip or None,
+            padding_left=True,
+        )
+        for hint in inlay_hints(subject.document, Range(start, max(start, end)), subject.workspace, last)
+    ]
+
+
+async def code_lens(server: Server, params: types.CodeLensParams) -> list[types.CodeLens]:
+    """The lenses over a document and its steps."""
+    document = server.documents.get(params.text_document.uri)
+    if document is None or len(document.text) > LARGEST_DOCUMENT:
+        return []
+    last = server.last_runs.get(document.uri)
+    if is_large(document):
+        return await asyncio.to_thread(_lenses, document, server.encoding(), last)
+    return _lenses(document, server.encoding(), last)
+
+
+def _lenses(document: Document, encoding: Encoding, last: LastRun | None) -> list[types.CodeLens]:
+    lenses = []
+    for lens in code_lenses(document, last):
+        argument = {"uri": document.uri} if lens.step is None else {"uri": document.uri, "step": lens.step}
+        command = types.Command(title=lens.title, command="dw.run", arguments=[argument])
+        lenses.append(types.CodeLens(range=lsp_range(document.lines, lens.range, encoding), command=command))
+    return lenses
