@@ -37,6 +37,8 @@ from dw_lsp.workflow.type_uses import names_type
 #: Arguments that take objects of Python: nobody writes them in a workflow.
 _OBJECTS = frozenset({"generator", "return_dict", "self", "callback_on_step_end", "callback_on_step_end_tensor_inputs"})
 _NONE = "None"
+#: What objects of arguments are called.
+ARGUMENTS_NAME = "arguments"
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def object_arguments(scene: Scene, node: Object) -> ObjectShape | None:
 
 def named(properties: Iterable[Property]) -> ObjectShape:
     """An object of arguments."""
-    return ObjectShape("arguments", "What is handed over.", tuple(properties), closed=False)
+    return ObjectShape(ARGUMENTS_NAME, "What is handed over.", tuple(properties), closed=False)
 
 
 # ---------------------------------------------------------------- pipelines and classes
@@ -213,4 +215,4 @@ def _undeclared(scene: Scene) -> list[Property]:
 def _path_to(scene: Scene, wanted: Node) -> Path | None:
     """The path of a value inside of the document."""
     place = locate(scene.spot.document, wanted.range.start + 1)
-    return place.path if place.node is wanted else None
+    return place.path if place.node == wanted else None

@@ -127,7 +127,7 @@ class _Writer:
         spot = self.spot
         if content:
             return escaped(quote(str(candidate.tree))[1:-1])
-        comma = "," if spot.comma else ""
+        comma = ("," if spot.comma else "") + spot.trail
         if spot.asked != "key":
             return escaped(spot.lead) + self._value(candidate) + comma
         key = escaped(spot.lead + quote(candidate.label))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from dw_lsp.analysis.completion.arguments import ARGUMENTS_NAME
 from dw_lsp.analysis.completion.expected import Expected
 from dw_lsp.analysis.completion.items import Candidate
 from dw_lsp.analysis.completion.scene import Scene
@@ -40,7 +41,9 @@ def references(scene: Scene, wanted: Expected) -> Iterator[Candidate]:
 
 def _takes_results(wanted: Expected) -> bool:
     """Whether a result could stand there: among arguments, not in what the format itself reads."""
-    return wanted.known is None or isinstance(wanted.shape, (AnyShape, MediumShape))
+    listed = wanted.within is not None and wanted.within.property(wanted.key) is not None
+    given = wanted.within is not None and wanted.within.name == ARGUMENTS_NAME
+    return given or not listed or isinstance(wanted.shape, (AnyShape, MediumShape))
 
 
 def _variables(scene: Scene, wanted: Expected) -> Iterator[Candidate]:

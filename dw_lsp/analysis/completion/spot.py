@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 from dw_lsp.text.cursor import Place, locate
@@ -24,6 +24,8 @@ _PART = re.compile(
 _GLUED = re.compile(r"[\w./{$-]")
 _WORD_BEFORE, _WORD_BEHIND = re.compile(r"[\w.-]*\Z"), re.compile(r"[\w.-]*")
 _REST_OF_TEXT = re.compile(r'(?:[^\s"\]}\[{,:]|:(?=[\w./]))*')
+_LINE_END = re.compile(r"[\r\n]")
+_WORD = re.compile(r"\w")
 _NO_WORD = frozenset({"true", "false", "null"})
 _NUMBER = re.compile(r"-?\d[\d.eE+-]*\Z")
 _TRIVIA = re.compile(r"(?:[ \t\r\n\ufeff]+|//[^\r\n]*|/\*(?:.*?\*/|.*\Z))*", re.DOTALL)
@@ -35,8 +37,8 @@ class Spot:
 
     `document` is read, `place` a place in it; `range` is replaced in the text that the client has, `typed` what stands
     there up to the cursor, without its first quote; `quoted`: it has one. `member` is the member whose key or value it
-    is. `colon` and `comma`: the item brings them; `lead` is text before it; `extra` are edits elsewhere. `followed`: a
-    value is there already, so that only the key is written.
+    is. `colon` and `comma`: the item brings them; `lead` and `trail` are text before and behind it; `extra` are edits
+    elsewhere. `followed`: a value is there already, so that only the key is written.
     """
 
     asked: Asked
@@ -50,6 +52,7 @@ class Spot:
     colon: bool = False
     comma: bool = False
     lead: str = ""
+    trail: str = ""
     extra: tuple[Edit, ...] = ()
     followed: bool = False
 
@@ -57,19 +60,31 @@ class Spot:
 def spot_of(document: Document, offset: int) -> Spot | None:
     """Where a cursor asks for completion; `None` in comments and behind what is complete."""
     text = document.text
-    half = _half_typed(text, offset)
-    if half is not None:
-        read = _without(document.uri, document.language_id, text[: half.start] + text[half.end :])
-        place = locate(read, half.start)
-        return None if place.in_comment else _in_gap(read, place, half, text, offset)
+    typed = _typed(text, offset)
+    if typed is not None and typed.half:
+        return _instead_of(document, typed.range, offset)
     place = locate(document, offset)
     if place.in_comment:
         return None
+    string = place.string
+    if typed is not None and string is not None and string.range.start != typed.range.start:
+        return _instead_of(document, typed.range, offset)  # It was read together with a text before it.
     if place.spot == "key":
-        return _on_key(document, place, offset)
+        return _before_key(document, place) or _on_key(document, place, offset)
     if place.spot in ("value", "colon") and not isinstance(place.node, Missing):
-        return _on_value(document, place, offset)
+        behind = _behind_container(text, place)
+        if behind is None:
+            return _on_value(document, place, offset)
+        place = behind
     return _in_gap(document, place, Range(offset, offset), text, offset)
+
+
+def _instead_of(document: Document, half: Range, offset: int) -> Spot | None:
+    """A place where something is half typed, as if it were not there."""
+    text = document.text
+    read = _without(document.uri, document.language_id, text[: half.start] + text[half.end :])
+    place = locate(read, half.start)
+    return None if place.in_comment else _in_gap(read, place, half, text, offset)
 
 
 @functools.lru_cache(maxsize=8)
@@ -81,22 +96,32 @@ def _without(uri: str, language_id: str, text: str) -> Document:
 # ---------------------------------------------------------------- what is half typed
 
 
-def _half_typed(text: str, offset: int) -> Range | None:
-    """Text without its last quote, or a bare word, that a cursor is in."""
+@dataclass(frozen=True)
+class _Typed:
+    """The text or the word that a cursor is in; `half`: its end is not typed yet."""
+
+    range: Range
+    half: bool = True
+
+
+def _typed(text: str, offset: int) -> _Typed | None:
+    """The text or the bare word that a cursor is in, as its line alone tells."""
     start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
-    found = re.compile(r"[\r\n]").search(text, offset)
+    found = _LINE_END.search(text, offset)
     end = found.start() if found else len(text)
     for part in _PART.finditer(text[start:end]):
         first, last = start + part.start(), start + part.end()
         if offset <= first:
             break
-        if part.lastgroup == "text" and offset < last and _GLUED.match(text, last):
-            return Range(first, _end_of_half(text, offset, end, last - 1))
+        if part.lastgroup == "text" and offset < last:
+            glued = _GLUED.match(text, last) is not None
+            return _Typed(Range(first, _end_of_half(text, offset, end, last - 1) if glued else last), glued)
         if part.lastgroup == "open" and offset <= last:
-            return Range(first, _end_of_half(text, offset, end, end))
+            return _Typed(Range(first, _end_of_half(text, offset, end, end)))
         if part.lastgroup in ("text", "comment") and offset <= last:
             return None
-    return _bare_word(text, start, offset, end)
+    word = _bare_word(text, start, offset, end)
+    return None if word is None else _Typed(word)
 
 
 def _end_of_half(text: str, offset: int, line_end: int, limit: int) -> int:
@@ -122,6 +147,9 @@ def _in_gap(read: Document, place: Place, half: Range, text: str, offset: int) -
     """Nothing stands here yet but what is half typed. Arguments: the text that the client has, and the cursor in it."""
     quoted = text[half.start : half.start + 1] == '"' and half.end > half.start
     typed = text[half.start + quoted : offset]
+    if half.start == half.end and _WORD.search(text[max(0, offset - 1) : offset + 1]):
+        return None
+    place = _in_what_is_open(read.text, place)
     if place.spot == "outside":
         return Spot("document", read, place, half, typed, quoted, False) if not read.text.strip() else None
     lead = " " if text[half.start - 1 : half.start] in (":", ",") else ""
@@ -148,9 +176,54 @@ def _in_gap(read: Document, place: Place, half: Range, text: str, offset: int) -
         colon=not followed,
         comma=place.needs_comma_behind,
         lead=lead,
+        trail=" " if place.needs_comma_behind and text[half.end : half.end + 1] == place.following else "",
         extra=extra,
         followed=followed,
     )
+
+
+def _in_what_is_open(text: str, place: Place) -> Place:
+    """The place inside of what is not closed before the cursor: what is put in there would become a part of it."""
+    container = place.container
+    while place.in_gap and container is not None:
+        members = container.members if isinstance(container, Object) else ()
+        children = [member.value for member in members] if members else _items(container)
+        last = children[-1] if children and place.index == len(children) else None
+        if not isinstance(last, Missing) and (not isinstance(last, (Object, Array)) or last.closed):
+            return place
+        key: str | int = members[-1].key.value if members else len(children) - 1
+        around = (*place.members, members[-1]) if members else place.members
+        place = replace(place, path=(*place.path, key), members=around, spot="value", node=last, index=None)
+        if isinstance(last, (Object, Array)):
+            place, container = _entered(text, place, last), last
+    return place
+
+
+def _items(container: Object | Array) -> tuple[Node, ...]:
+    return container.items if isinstance(container, Array) else ()
+
+
+def _entered(text: str, place: Place, inner: Object | Array) -> Place:
+    """The place behind all that stands in a container that is not closed."""
+    ends = [each.range.end for each in (inner.members if isinstance(inner, Object) else inner.items)]
+    before = ends[-1] if ends else inner.range.start + 1
+    preceding = "," if _has_comma(text, before, place.offset) else text[before - 1]
+    spot: Literal["members", "items"] = "members" if isinstance(inner, Object) else "items"
+    ancestors = (*place.ancestors, inner)
+    return replace(place, spot=spot, node=None, ancestors=ancestors, index=len(ends), preceding=preceding)
+
+
+def _behind_container(text: str, place: Place) -> Place | None:
+    """The gap behind an object or a list at whose last bracket the cursor stands; `None` when it stands elsewhere."""
+    node, container = place.node, place.container
+    if not isinstance(node, (Object, Array)) or not node.closed or place.offset != node.range.end or container is None:
+        return None
+    children = container.members if isinstance(container, Object) else container.items
+    index = sum(child.range.end <= place.offset for child in children)
+    members = place.members[:-1] if isinstance(container, Object) else place.members
+    spot: Literal["members", "items"] = "members" if isinstance(container, Object) else "items"
+    gap = replace(place, spot=spot, node=None, path=place.path[:-1], members=members, index=index)
+    return replace(gap, preceding=text[place.offset - 1])
 
 
 def _end_of(place: Place, index: int) -> int:
@@ -172,6 +245,20 @@ def _missing(read: Document, place: Place, half: Range, typed: str, quoted: bool
         lead, extra = (": ", ()) if end == half.start else (lead, (Edit(Range(end, end), ":"),))
     comma = place.needs_comma_behind
     return Spot("value", read, place, half, typed, quoted, False, member, comma=comma, lead=lead, extra=extra)
+
+
+def _before_key(document: Document, place: Place) -> Spot | None:
+    """Before a key's first quote another member can be put in."""
+    member, container = place.member, place.container
+    if member is None or not isinstance(container, Object) or place.offset != member.range.start:
+        return None
+    before = _previous_end(place, member)
+    if before is not None and not _has_comma(document.text, before, place.offset):
+        return None
+    gap = replace(place, spot="members", path=place.path[:-1], members=place.members[:-1])
+    index = sum(each.range.end <= place.offset for each in container.members)
+    gap = replace(gap, index=index, preceding="{" if before is None else ",", following='"')
+    return _in_gap(document, gap, Range(place.offset, place.offset), document.text, place.offset)
 
 
 def _on_key(document: Document, place: Place, offset: int) -> Spot | None:
@@ -223,7 +310,8 @@ def _on_value(document: Document, place: Place, offset: int) -> Spot | None:
     if not isinstance(node, (String, Number, Boolean, Null)) or _is_split(document.text, Range(offset, node.range.end)):
         return None
     behind_text = isinstance(node, String) and offset == node.range.end
-    if behind_text or offset > node.range.end or (place.spot == "colon" and place.preceding != ":"):
+    behind_colon = place.spot != "colon" or document.text[:offset].rstrip(" \t").endswith(":")
+    if behind_text or offset > node.range.end or not behind_colon:
         return None
     quoted = isinstance(node, String)
     start = min(offset, node.range.start)
@@ -242,7 +330,15 @@ def _on_value(document: Document, place: Place, offset: int) -> Spot | None:
         place.member,
         comma=comma,
         lead=lead,
+        extra=_comma_before(document.text, place, start),
     )
+
+
+def _comma_before(text: str, place: Place, start: int) -> tuple[Edit, ...]:
+    """The comma that is missing before an item of a list."""
+    container = place.container
+    ends = [item.range.end for item in _items(container) if item.range.end <= start] if container is not None else []
+    return (Edit(Range(ends[-1], ends[-1]), ","),) if ends and not _has_comma(text, ends[-1], start) else ()
 
 
 def _is_split(text: str, place: Range) -> bool:

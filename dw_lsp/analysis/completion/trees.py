@@ -194,4 +194,4 @@ def content_types(scene: Scene) -> list[str]:
     """The content types, those first that can hold what the step gives."""
     output = "any" if scene.step is None else step_output(scene.workflow, scene.step).kind
     fronts = _HOLD.get(output, ())
-    return sorted(CONTENT_TYPES, key=lambda kind: not kind.startswith(fronts))
+    return sorted(CONTENT_TYPES, key=lambda kind: [not kind.startswith(front) for front in fronts])
