@@ -61,6 +61,8 @@ def spot_of(document: Document, offset: int) -> Spot | None:
     """Where a cursor asks for completion; `None` in comments and behind what is complete."""
     text = document.text
     typed = _typed(text, offset)
+    if typed is not None and typed.range.start == offset:
+        return None
     if typed is not None and typed.half:
         return _instead_of(document, typed.range, offset)
     place = locate(document, offset)
@@ -98,7 +100,10 @@ def _without(uri: str, language_id: str, text: str) -> Document:
 
 @dataclass(frozen=True)
 class _Typed:
-    """The text or the word that a cursor is in; `half`: its end is not typed yet."""
+    """The text or the word that a cursor is in; `half`: its end is not typed yet.
+
+    An empty range: the quotes of the line do not pair, and the cursor stands before one of them.
+    """
 
     range: Range
     half: bool = True
@@ -112,6 +117,10 @@ def _typed(text: str, offset: int) -> _Typed | None:
     for part in _PART.finditer(text[start:end]):
         first, last = start + part.start(), start + part.end()
         if offset <= first:
+            if offset == first and (
+                part.lastgroup == "open" or (part.lastgroup == "text" and _GLUED.match(text, last))
+            ):
+                return _Typed(Range(first, first), False)
             break
         if part.lastgroup == "text" and offset < last:
             glued = _GLUED.match(text, last) is not None
@@ -160,11 +169,11 @@ def _in_gap(read: Document, place: Place, half: Range, text: str, offset: int) -
     followed = place.spot == "members" and place.following == ":"
     extra: tuple[Edit, ...] = ()
     if place.needs_comma_before and place.index:
-        end = _end_of(place, place.index - 1)
+        end = _element(place, place.index - 1).range.end
         if end == half.start:
             lead = ", "
         else:
-            extra = (Edit(Range(end, end), ","),)
+            extra = (Edit(Range(end, end), _separator(place, place.index - 1)),)
     return Spot(
         "key" if place.spot == "members" else "value",
         read,
@@ -226,21 +235,30 @@ def _behind_container(text: str, place: Place) -> Place | None:
     return replace(gap, preceding=text[place.offset - 1])
 
 
-def _end_of(place: Place, index: int) -> int:
+def _element(place: Place, index: int) -> Member | Node:
     container = place.container
     if isinstance(container, Object):
-        return container.members[index].range.end
+        return container.members[index]
     assert isinstance(container, Array)
-    return container.items[index].range.end
+    return container.items[index]
 
 
-def _missing(read: Document, place: Place, half: Range, typed: str, quoted: bool, lead: str) -> Spot:
+def _separator(place: Place, index: int) -> str:
+    """What parts an element from a new one: a comma, and the last quote that it may lack."""
+    element = _element(place, index)
+    value = element.value if isinstance(element, Member) else element
+    return '",' if isinstance(value, String) and not value.closed else ","
+
+
+def _missing(read: Document, place: Place, half: Range, typed: str, quoted: bool, lead: str) -> Spot | None:
     """A value is missing here, perhaps its colon, too."""
     member, node = place.member, place.node
     assert node is not None
     has_colon = read.text[node.range.start - 1 : node.range.start] == ":"
     extra: tuple[Edit, ...] = ()
     if not has_colon and member is not None:
+        if not member.key.closed:
+            return None  # The key is not finished, on another line.
         end = member.key.range.end
         lead, extra = (": ", ()) if end == half.start else (lead, (Edit(Range(end, end), ":"),))
     comma = place.needs_comma_behind
