@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
 from dw_lsp.server.convert import change_of, encoding_of
 from dw_lsp.server.diagnostics import Diagnostics
-from dw_lsp.server.documents import Documents
+from dw_lsp.server.documents import Documents, path_of
 from dw_lsp.server.last_runs import LastRuns
 from dw_lsp.server.notifications import Notifications
 from dw_lsp.server.orphans import leave_with
@@ -32,6 +32,8 @@ from dw_lsp.text.document import Document
 from dw_lsp.text.positions import Encoding
 from dw_lsp.workflow.recognition import is_workflow
 
+#: Files whose change on disk may concern an open workflow: other workflows, what describes a model, weights, media.
+WATCHED = ("json", "jsonc", "safetensors", "gguf", "png", "jpg", "jpeg", "webp", "gif", "mp4", "wav")
 #: When the start is over, in seconds: what is in memory by then stays.
 SETTLED_SECONDS = 1.0
 
@@ -48,6 +50,7 @@ class Server(QuietLanguageServer):
             lambda: self.configuration.settings.diagnostics.severity,
             self.encoding,
             self.text_document_publish_diagnostics,
+            self._have_diagnostics_asked_for,
             self._warm_up_for,
         )
         self._opened: set[str] = set()
@@ -82,6 +85,9 @@ class Server(QuietLanguageServer):
         if isinstance(event, MemoryChanged) and event.report.total_bytes != self.documents.device_bytes:
             self.documents.device_bytes = event.report.total_bytes
             self.diagnostics.schedule_all()
+
+    def _have_diagnostics_asked_for(self) -> None:
+        self.workspace_diagnostic_refresh(None)
 
     def _refresh_what_shows_runs(self) -> None:
         """Have lenses and notes asked for anew, by a client that can be told to."""
@@ -152,7 +158,23 @@ def initialize(server: Server, params: types.InitializeParams) -> None:
     if not uris and (root := params.root_uri or params.root_path):
         uris = [root]
     server.documents.folders = tuple(_folder(uri) for uri in uris)
+    if _asks_for_diagnostics(params.capabilities):
+        # Offered to nobody else: who asks and cannot be told to ask again keeps what is no longer true.
+        server.diagnostics.pulled = True
+        options = types.DiagnosticOptions(inter_file_dependencies=True, workspace_diagnostics=False, identifier="dw")
+        server.feature(types.TEXT_DOCUMENT_DIAGNOSTIC, options)(_bound(document_diagnostic, server))
     server.configuration.initialize(params.initialization_options)
+
+
+def _asks_for_diagnostics(capabilities: types.ClientCapabilities) -> bool:
+    document, workspace = capabilities.text_document, capabilities.workspace
+    refreshes = workspace.diagnostics.refresh_support if workspace and workspace.diagnostics else None
+    return bool(document and document.diagnostic and refreshes)
+
+
+async def document_diagnostic(server: Server, params: types.DocumentDiagnosticParams) -> Any:
+    """The findings of a document, for a client that asks for them."""
+    return await server.diagnostics.report(params.text_document.uri, params.previous_result_id)
 
 
 def _folder(uri: str) -> Path:
@@ -163,12 +185,29 @@ async def initialized(server: Server, params: types.InitializedParams) -> None:
     if server.process_id and server.watches_client:
         leave_with(server.process_id, server.leave)
     await server.become_ready()
-    workspace = server.client_capabilities.workspace
+    registrations = list(_registrations(server.client_capabilities.workspace))
+    if registrations:
+        await server.client_register_capability_async(types.RegistrationParams(registrations=registrations))
+
+
+def _registrations(workspace: types.WorkspaceClientCapabilities | None) -> Iterator[types.Registration]:
+    """What a client is asked to tell, as far as it can be asked."""
     if workspace and workspace.did_change_configuration and workspace.did_change_configuration.dynamic_registration:
-        registration = types.Registration(
+        yield types.Registration(
             id="dw-configuration", method=types.WORKSPACE_DID_CHANGE_CONFIGURATION, register_options={"section": "dw"}
         )
-        await server.client_register_capability_async(types.RegistrationParams(registrations=[registration]))
+    if workspace and workspace.did_change_watched_files and workspace.did_change_watched_files.dynamic_registration:
+        watchers = [types.FileSystemWatcher(glob_pattern=f"**/*.{{{','.join(WATCHED)}}}")]
+        options = types.DidChangeWatchedFilesRegistrationOptions(watchers=watchers)
+        yield types.Registration(
+            id="dw-files", method=types.WORKSPACE_DID_CHANGE_WATCHED_FILES, register_options=options
+        )
+
+
+def did_change_watched_files(server: Server, params: types.DidChangeWatchedFilesParams) -> None:
+    """Files were changed on disk."""
+    for change in params.changes:
+        server.diagnostics.changed(path_of(change.uri))
 
 
 async def did_change_configuration(server: Server, params: types.DidChangeConfigurationParams) -> None:
@@ -191,6 +230,7 @@ def did_open(server: Server, params: types.DidOpenTextDocumentParams) -> None:
     document = Document(item.uri, item.text, item.version, str(item.language_id))
     server.documents.open(document)
     server.opened(document)
+    server.diagnostics.changed(path_of(item.uri))
 
 
 def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> None:
@@ -198,6 +238,7 @@ def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> Non
     changes = [change_of(change) for change in params.content_changes]
     if server.documents.change(identifier.uri, changes, server.encoding(), identifier.version) is not None:
         server.diagnostics.schedule(identifier.uri)
+        server.diagnostics.changed(path_of(identifier.uri))
 
 
 async def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:
@@ -205,6 +246,7 @@ async def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> N
     if document is None:
         return
     server.diagnostics.schedule(document.uri)
+    server.diagnostics.changed(path_of(document.uri))
     if server.configuration.settings.run.on_save:
         try:
             await server.commands.run_again(document)
@@ -215,6 +257,7 @@ async def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> N
 def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
     server.documents.close(params.text_document.uri)
     server.diagnostics.clear(params.text_document.uri)
+    server.diagnostics.changed(path_of(params.text_document.uri))
 
 
 def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) -> None:
@@ -235,6 +278,7 @@ TABLE: dict[str, tuple[Callable[..., Any], Any]] = {
     types.SHUTDOWN: (shutdown, None),
     types.WORKSPACE_DID_CHANGE_CONFIGURATION: (did_change_configuration, None),
     types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: (did_change_workspace_folders, None),
+    types.WORKSPACE_DID_CHANGE_WATCHED_FILES: (did_change_watched_files, None),
     types.TEXT_DOCUMENT_DID_OPEN: (did_open, None),
     types.TEXT_DOCUMENT_DID_CHANGE: (did_change, None),
     types.TEXT_DOCUMENT_DID_SAVE: (did_save, types.SaveOptions(include_text=False)),

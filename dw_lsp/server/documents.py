@@ -10,6 +10,7 @@ from pygls.uris import from_fs_path, to_fs_path
 
 from dw_lsp.analysis.workflow_files import workflows_below
 from dw_lsp.analysis.workspace import DiskWorkspace
+from dw_lsp.server.dependencies import normal
 from dw_lsp.settings import Settings
 from dw_lsp.text.document import Change, Document
 from dw_lsp.text.positions import Encoding
@@ -89,24 +90,34 @@ class Documents:
         )
         return tuple(dict.fromkeys((*holding, *own, *self.folders)))
 
-    def workspace(self, uri: str) -> DiskWorkspace:
+    def workspace(self, uri: str) -> OpenWorkspace:
         """The workspace around a document: files as they are in the editor, else on disk."""
-        return _OpenWorkspace(self, self.roots(uri))
+        return OpenWorkspace(self, self.roots(uri))
 
 
-class _OpenWorkspace(DiskWorkspace):
+class OpenWorkspace(DiskWorkspace):
+    """The disk with the open documents before their files. `asked` are the paths that were looked at."""
+
     def __init__(self, documents: Documents, roots: Sequence[Path]):
         super().__init__(roots, documents.settings, documents.device_bytes)
         self._documents = documents
+        self.asked: set[str] = set()
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is a file or a folder."""
+        self.asked.add(normal(path))
+        return super().exists(path)
 
     def read(self, path: Path) -> str | None:
         """The text as the editor has it, else as it is on disk."""
+        self.asked.add(normal(path))
         uri = from_fs_path(str(path))
         document = self._documents._find(uri) if uri else None
         return document.text if document is not None else super().read(path)
 
     def document(self, path: Path) -> Document | None:
         """The open document of a file, else the file."""
+        self.asked.add(normal(path))
         uri = from_fs_path(str(path))
         document = self._documents._find(uri) if uri else None
         return document if document is not None else super().document(path)

@@ -43,7 +43,7 @@ def hover(
     workflow = workflow_of(document)
     if workflow is None or place.in_comment or place.spot not in ("key", "value"):
         return None
-    spot = Spot("value", document, place, Range(offset, offset), "", False, True)
+    spot = Spot("value", document, place, Range(offset, offset))
     subject = _Subject(document, place, Scene(spot, workspace, workflow), last, rich)
     text = subject.of_key() if place.on_key else subject.of_value()
     node = place.string if place.string is not None else place.node
