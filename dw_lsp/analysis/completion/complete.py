@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from dw_lsp.analysis.completion.items import NOTHING, Candidate, Completions, Item
 from dw_lsp.analysis.completion.keys import key_candidates
@@ -34,7 +33,7 @@ def complete(
     Arguments: `trigger` is the character that was typed just before, if it was one that asks; `most` items are given.
     """
     spot = spot_of(document, offset)
-    if spot is None or (trigger in _SEPARATORS and spot.quoted):
+    if spot is None or (trigger in _SEPARATORS and spot.quote):
         return NOTHING
     if spot.asked == "document":
         return _new_document(document, spot, workspace)
@@ -94,11 +93,15 @@ def _distance(candidate: Candidate, typed: str) -> int:
     return 1 if lowered in label else 2
 
 
-@dataclass(frozen=True)
 class _Writer:
     """Makes the items of one spot."""
 
-    spot: Spot
+    def __init__(self, spot: Spot):
+        self.spot = spot
+        text, container = spot.document.text, spot.place.container
+        self._unit = style_of(text).unit
+        # What comes into a container on one line stands on that line, too.
+        self._one_line = container is not None and "\n" not in text[container.range.start : container.range.end]
 
     def item(self, candidate: Candidate, place: int) -> Item:
         """The item of a candidate. Arguments: its place in the list."""
@@ -144,19 +147,6 @@ class _Writer:
                 return written
         return snippet_of(candidate.tree, self._unit, one_line=False)
 
-    @property
-    def _unit(self) -> str:
-        return style_of(self.spot.document.text).unit
-
-    @property
-    def _one_line(self) -> bool:
-        """Whether the container around stands on one line, so that what comes into it does, too."""
-        container = self.spot.place.container
-        if container is None:
-            return False
-        text = self.spot.document.text
-        return "\n" not in text[container.range.start : max(self.spot.range.start, container.range.end)]
-
     def _filter(self, candidate: Candidate, content: bool) -> str:
         """What a client compares with what is typed: the name, with its quote where one is typed already."""
         typed = self.spot.typed
@@ -168,7 +158,7 @@ class _Writer:
             and candidate.short.lower().startswith(typed.lower())
         ):
             named = candidate.short
-        return ('"' if self.spot.quoted and not content else "") + named
+        return ("" if content else self.spot.quote) + named
 
 
 def _begins_alike(label: str, typed: str) -> bool:

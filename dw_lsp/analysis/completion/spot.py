@@ -11,23 +11,14 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
+from dw_lsp.analysis.completion.typed import typed_at
 from dw_lsp.text.cursor import Place, locate
 from dw_lsp.text.document import Document
 from dw_lsp.text.edits import Edit
 from dw_lsp.text.syntax_tree import Array, Boolean, Member, Missing, Node, Null, Number, Object, Range, String
 
 Asked: TypeAlias = Literal["key", "value", "document"]
-_PART = re.compile(
-    r'(?P<text>"(?:\\.|[^"\\])*")|(?P<comment>//.*|/\*.*?(?:\*/|\Z))|(?P<open>"(?:\\.|[^"\\])*\\?\Z)|[^"/]+|/'
-)
-#: What may follow the last quote of a text: anything else was typed before that quote was meant to open another text.
-_GLUED = re.compile(r"[\w./{$-]")
-_WORD_BEFORE, _WORD_BEHIND = re.compile(r"[\w.-]*\Z"), re.compile(r"[\w.-]*")
-_REST_OF_TEXT = re.compile(r'(?:[^\s"\]}\[{,:]|:(?=[\w./]))*')
-_LINE_END = re.compile(r"[\r\n]")
 _WORD = re.compile(r"\w")
-_NO_WORD = frozenset({"true", "false", "null"})
-_NUMBER = re.compile(r"-?\d[\d.eE+-]*\Z")
 _TRIVIA = re.compile(r"(?:[ \t\r\n\ufeff]+|//[^\r\n]*|/\*(?:.*?\*/|.*\Z))*", re.DOTALL)
 
 
@@ -36,18 +27,18 @@ class Spot:
     """Where an item goes.
 
     `document` is read, `place` a place in it; `range` is replaced in the text that the client has, `typed` what stands
-    there up to the cursor, without its first quote; `quoted`: it has one. `member` is the member whose key or value it
-    is. `colon` and `comma`: the item brings them; `lead` and `trail` are text before and behind it; `extra` are edits
-    elsewhere. `followed`: a value is there already, so that only the key is written.
+    there up to the cursor, without its first `quote`; `closed`: the last one is there, too. `member` is the member
+    whose key or value it is. `colon` and `comma`: the item brings them; `lead` and `trail` are text before and behind
+    it; `extra` are edits elsewhere. `followed`: a value is there already, so that only the key is written.
     """
 
     asked: Asked
     document: Document
     place: Place
     range: Range
-    typed: str
-    quoted: bool
-    closed: bool
+    typed: str = ""
+    quote: str = ""
+    closed: bool = False
     member: Member | None = None
     colon: bool = False
     comma: bool = False
@@ -59,34 +50,61 @@ class Spot:
 
 def spot_of(document: Document, offset: int) -> Spot | None:
     """Where a cursor asks for completion; `None` in comments and behind what is complete."""
-    text = document.text
-    typed = _typed(text, offset)
-    if typed is not None and typed.range.start == offset:
+    typed = typed_at(document.text, offset)
+    if typed is None:
+        return _between(document, offset)
+    if typed.range.start == offset:
         return None
-    if typed is not None and typed.half:
+    if typed.half or _next(document.text, typed.range.end) not in (":", ",", "}", "]"):
         return _instead_of(document, typed.range, offset)
-    place = locate(document, offset)
+    return _inside(document, typed.range, offset)
+
+
+def _between(document: Document, offset: int) -> Spot | None:
+    """A cursor that is in no text: in a gap, or at a value of another kind."""
+    place, text = locate(document, offset), document.text
     if place.in_comment:
         return None
-    string = place.string
-    if typed is not None and string is not None and string.range.start != typed.range.start:
-        return _instead_of(document, typed.range, offset)  # It was read together with a text before it.
     if place.spot == "key":
-        return _before_key(document, place) or _on_key(document, place, offset)
+        string = place.string
+        gap = _before_key(document.text, place)
+        if gap is not None:
+            return _in_gap(document, gap, Range(offset, offset), text, offset)
+        return None if string is None else _on_key(document, place, string.range, text, offset)
     if place.spot in ("value", "colon") and not isinstance(place.node, Missing):
         behind = _behind_container(text, place)
         if behind is None:
-            return _on_value(document, place, offset)
+            node = place.member.value if place.spot == "colon" and place.member is not None else place.node
+            return None if node is None else _on_value(document, place, node.range, text, offset)
         place = behind
     return _in_gap(document, place, Range(offset, offset), text, offset)
+
+
+def _inside(document: Document, written: Range, offset: int) -> Spot | None:
+    """A cursor in a text with both quotes: all that is in it is left out, so that typing on changes nothing."""
+    text = document.text
+    read = _as_read(document, text[: written.start + 1] + text[written.end - 1 :])
+    place = locate(read, written.start + 1)
+    string = place.string
+    if place.in_comment:
+        return None
+    if string is None or string.range.start != written.start:
+        return _instead_of(document, written, offset)  # It would be read together with a text before it.
+    return (_on_key if place.spot == "key" else _on_value)(read, place, written, text, offset)
 
 
 def _instead_of(document: Document, half: Range, offset: int) -> Spot | None:
     """A place where something is half typed, as if it were not there."""
     text = document.text
-    read = _without(document.uri, document.language_id, text[: half.start] + text[half.end :])
+    read = _as_read(document, text[: half.start] + text[half.end :])
     place = locate(read, half.start)
+    if place.spot == "key":
+        place = _before_key(read.text, place) or place
     return None if place.in_comment else _in_gap(read, place, half, text, offset)
+
+
+def _as_read(document: Document, text: str) -> Document:
+    return document if text == document.text else _without(document.uri, document.language_id, text)
 
 
 @functools.lru_cache(maxsize=8)
@@ -95,58 +113,11 @@ def _without(uri: str, language_id: str, text: str) -> Document:
     return Document(uri, text, 0, language_id)
 
 
-# ---------------------------------------------------------------- what is half typed
-
-
-@dataclass(frozen=True)
-class _Typed:
-    """The text or the word that a cursor is in; `half`: its end is not typed yet.
-
-    An empty range: the quotes of the line do not pair, and the cursor stands before one of them.
-    """
-
-    range: Range
-    half: bool = True
-
-
-def _typed(text: str, offset: int) -> _Typed | None:
-    """The text or the bare word that a cursor is in, as its line alone tells."""
-    start = max(text.rfind("\n", 0, offset), text.rfind("\r", 0, offset)) + 1
-    found = _LINE_END.search(text, offset)
-    end = found.start() if found else len(text)
-    for part in _PART.finditer(text[start:end]):
-        first, last = start + part.start(), start + part.end()
-        if offset <= first:
-            if offset == first and (
-                part.lastgroup == "open" or (part.lastgroup == "text" and _GLUED.match(text, last))
-            ):
-                return _Typed(Range(first, first), False)
-            break
-        if part.lastgroup == "text" and offset < last:
-            glued = _GLUED.match(text, last) is not None
-            return _Typed(Range(first, _end_of_half(text, offset, end, last - 1) if glued else last), glued)
-        if part.lastgroup == "open" and offset <= last:
-            return _Typed(Range(first, _end_of_half(text, offset, end, end)))
-        if part.lastgroup in ("text", "comment") and offset <= last:
-            return None
-    word = _bare_word(text, start, offset, end)
-    return None if word is None else _Typed(word)
-
-
-def _end_of_half(text: str, offset: int, line_end: int, limit: int) -> int:
-    """Where what is half typed ends: at the end of the word, brackets and commas behind it left out."""
-    rest = _REST_OF_TEXT.match(text, offset, min(line_end, limit))
-    return rest.end() if rest else offset
-
-
-def _bare_word(text: str, line_start: int, offset: int, line_end: int) -> Range | None:
-    before, behind = _WORD_BEFORE.search(text, line_start, offset), _WORD_BEHIND.match(text, offset, line_end)
-    if before is None or behind is None:
-        return None
-    word = before[0] + behind[0]
-    if not before[0] or word in _NO_WORD or _NUMBER.match(word) or text[before.start() - 1 : before.start()] == '"':
-        return None
-    return None if text[behind.end() : behind.end() + 1] == '"' else Range(before.start(), behind.end())
+def _next(text: str, at: int) -> str:
+    """The character that comes next, comments and white space aside."""
+    trivia = _TRIVIA.match(text, at)
+    at = trivia.end() if trivia else at
+    return text[at : at + 1]
 
 
 # ---------------------------------------------------------------- three ways to stand somewhere
@@ -154,16 +125,15 @@ def _bare_word(text: str, line_start: int, offset: int, line_end: int) -> Range 
 
 def _in_gap(read: Document, place: Place, half: Range, text: str, offset: int) -> Spot | None:
     """Nothing stands here yet but what is half typed. Arguments: the text that the client has, and the cursor in it."""
-    quoted = text[half.start : half.start + 1] == '"' and half.end > half.start
-    typed = text[half.start + quoted : offset]
+    typed, quote = _typed_part(text, half, offset)
     if half.start == half.end and _WORD.search(text[max(0, offset - 1) : offset + 1]):
         return None
     place = _in_what_is_open(read.text, place)
     if place.spot == "outside":
-        return Spot("document", read, place, half, typed, quoted, False) if not read.text.strip() else None
+        return Spot("document", read, place, half, typed, quote, False) if not read.text.strip() else None
     lead = " " if text[half.start - 1 : half.start] in (":", ",") else ""
     if place.spot == "value" and isinstance(place.node, Missing):
-        return _missing(read, place, half, typed, quoted, lead)
+        return _missing(read, place, half, typed, quote, lead)
     if not place.in_gap:
         return None
     followed = place.spot == "members" and place.following == ":"
@@ -180,7 +150,7 @@ def _in_gap(read: Document, place: Place, half: Range, text: str, offset: int) -
         place,
         half,
         typed,
-        quoted,
+        quote,
         False,
         colon=not followed,
         comma=place.needs_comma_behind,
@@ -250,7 +220,7 @@ def _separator(place: Place, index: int) -> str:
     return '",' if isinstance(value, String) and not value.closed else ","
 
 
-def _missing(read: Document, place: Place, half: Range, typed: str, quoted: bool, lead: str) -> Spot | None:
+def _missing(read: Document, place: Place, half: Range, typed: str, quote: str, lead: str) -> Spot | None:
     """A value is missing here, perhaps its colon, too."""
     member, node = place.member, place.node
     assert node is not None
@@ -262,48 +232,51 @@ def _missing(read: Document, place: Place, half: Range, typed: str, quoted: bool
         end = member.key.range.end
         lead, extra = (": ", ()) if end == half.start else (lead, (Edit(Range(end, end), ":"),))
     comma = place.needs_comma_behind
-    return Spot("value", read, place, half, typed, quoted, False, member, comma=comma, lead=lead, extra=extra)
+    return Spot("value", read, place, half, typed, quote, False, member, comma=comma, lead=lead, extra=extra)
 
 
-def _before_key(document: Document, place: Place) -> Spot | None:
-    """Before a key's first quote another member can be put in."""
+def _before_key(text: str, place: Place) -> Place | None:
+    """The gap before a key at whose first quote the cursor stands; `None` when it stands elsewhere."""
     member, container = place.member, place.container
     if member is None or not isinstance(container, Object) or place.offset != member.range.start:
         return None
     before = _previous_end(place, member)
-    if before is not None and not _has_comma(document.text, before, place.offset):
-        return None
-    gap = replace(place, spot="members", path=place.path[:-1], members=place.members[:-1])
+    preceding = "{" if before is None else "," if _has_comma(text, before, place.offset) else text[before - 1]
     index = sum(each.range.end <= place.offset for each in container.members)
-    gap = replace(gap, index=index, preceding="{" if before is None else ",", following='"')
-    return _in_gap(document, gap, Range(place.offset, place.offset), document.text, place.offset)
+    gap = replace(place, spot="members", path=place.path[:-1], members=place.members[:-1], index=index)
+    return replace(gap, preceding=preceding, following='"')
 
 
-def _on_key(document: Document, place: Place, offset: int) -> Spot | None:
+def _on_key(read: Document, place: Place, written: Range, text: str, offset: int) -> Spot | None:
+    """On a key that is there already. Arguments: where it is in the text that the client has, and the cursor there."""
     member, key = place.member, place.string
-    if member is None or key is None or not key.closed or _is_split(document.text, key.range):
+    if member is None or key is None or not key.closed or _is_split(text, written):
         return None
-    followed = not isinstance(member.value, Missing)
-    has_colon = place.following == ":"
+    valued, has_colon = not isinstance(member.value, Missing), place.following == ":"
     extra: tuple[Edit, ...] = ()
     before = _previous_end(place, member)
-    if before is not None and not _has_comma(document.text, before, key.range.start):
-        extra = (Edit(Range(before, before), ","),) if before < key.range.start else ()
-    typed = document.text[key.range.start + 1 : offset]
+    if before is not None and before < key.range.start and not _has_comma(read.text, before, key.range.start):
+        extra = (Edit(Range(before, before), ","),)
     return Spot(
         "key",
-        document,
+        read,
         place,
-        key.range,
-        typed,
-        True,
+        written,
+        *_typed_part(text, written, offset),
         True,
         member,
         colon=not has_colon,
-        comma=not followed and not has_colon and place.needs_comma_behind,
+        comma=not valued and not has_colon and place.needs_comma_behind,
         extra=extra,
-        followed=followed or has_colon,
+        followed=valued or has_colon,
     )
+
+
+def _typed_part(text: str, written: Range, offset: int) -> tuple[str, str]:
+    """What stands from a start to the cursor, and the quote before it."""
+    quote = text[written.start : written.start + 1] if written.start < offset else ""
+    quote = quote if quote in ('"', "'") else ""
+    return text[written.start + len(quote) : offset], quote
 
 
 def _previous_end(place: Place, member: Member) -> int | None:
@@ -322,33 +295,27 @@ def _has_comma(text: str, start: int, end: int) -> bool:
     return text[at : at + 1] == ","
 
 
-def _on_value(document: Document, place: Place, offset: int) -> Spot | None:
-    """On a value that is there already, which an item replaces."""
+def _on_value(read: Document, place: Place, written: Range, text: str, offset: int) -> Spot | None:
+    """On a value that is there already, which an item replaces. Arguments: as of `_on_key`."""
     node: Node | None = place.member.value if place.spot == "colon" and place.member is not None else place.node
-    if not isinstance(node, (String, Number, Boolean, Null)) or _is_split(document.text, Range(offset, node.range.end)):
+    if not isinstance(node, (String, Number, Boolean, Null)) or _is_split(text, Range(offset, written.end)):
         return None
-    behind_text = isinstance(node, String) and offset == node.range.end
-    behind_colon = place.spot != "colon" or document.text[:offset].rstrip(" \t").endswith(":")
-    if behind_text or offset > node.range.end or not behind_colon:
+    behind_text = isinstance(node, String) and offset == written.end
+    behind_colon = place.spot != "colon" or text[:offset].rstrip(" \t").endswith(":")
+    if behind_text or offset > written.end or not behind_colon:
         return None
-    quoted = isinstance(node, String)
-    start = min(offset, node.range.start)
-    typed = document.text[node.range.start + quoted : offset]
-    comma = place.spot == "value" and place.needs_comma_behind
-    lead = " " if document.text[start - 1 : start] == ":" else ""
-    closed = isinstance(node, String) and node.closed and offset > node.range.start
+    start = min(offset, written.start)
     return Spot(
         "value",
-        document,
+        read,
         place,
-        Range(start, node.range.end),
-        typed,
-        quoted and start < offset,
-        closed,
+        Range(start, written.end),
+        *_typed_part(text, Range(start, written.end), offset),
+        isinstance(node, String) and node.closed and offset > written.start,
         place.member,
-        comma=comma,
-        lead=lead,
-        extra=_comma_before(document.text, place, start),
+        comma=place.spot == "value" and place.needs_comma_behind,
+        lead=" " if text[start - 1 : start] == ":" else "",
+        extra=_comma_before(read.text, place, start),
     )
 
 
