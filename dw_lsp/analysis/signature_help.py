@@ -55,7 +55,8 @@ def signature_help(document: Document, offset: int, workspace: Workspace) -> Sho
     if shape is None or not shape.properties:
         return None
     inside = spot.place.path[len(path) :]
-    at_hand = str(inside[0]) if inside else (spot.typed if spot.asked == "key" else "")
+    key = document.text[spot.range.start : spot.range.end].strip("\"'") if spot.asked == "key" else ""
+    at_hand = key or (str(inside[0]) if inside else "")
     return _shown(_called(scene, expected), shape, at_hand)
 
 
