@@ -83,7 +83,7 @@ class DiskWorkspace:
 
     def exists(self, path: Path) -> bool:
         """Whether there is a file or a folder."""
-        return path.exists()
+        return os.path.exists(path)
 
     def read(self, path: Path) -> str | None:
         """The text of a file; `None` if it is not there or no UTF-8."""

@@ -81,10 +81,10 @@ def hub_cache(environment: Mapping[str, str] = os.environ) -> Path:
 
 def find_folder(name: str, folder: Path | None, revision: str | None = None, cache: Path | None = None) -> Path | None:
     """The folder of a model: a local one (relative names start at `folder`), else its snapshot in the hub's cache."""
-    local = Path(name).expanduser()
+    local = Path(os.path.expanduser(name))
     if not local.is_absolute() and folder is not None:
         local = folder / local
-    if (local.is_absolute() or folder is not None) and local.is_dir():
+    if (local.is_absolute() or folder is not None) and os.path.isdir(local):
         return local
     return _snapshot(name, revision or "main", cache or hub_cache())
 
@@ -100,11 +100,11 @@ def _snapshot(repository: str, revision: str, cache: Path) -> Path | None:
     base = cache / ("models--" + repository.replace("/", "--"))
     reference = base / "refs" / revision
     try:
-        commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+        commit = reference.read_text(encoding="utf-8").strip() if os.path.isfile(reference) else revision
     except OSError:
         return None
     snapshot = base / "snapshots" / commit
-    return snapshot if snapshot.is_dir() else None
+    return snapshot if os.path.isdir(snapshot) else None
 
 
 def find_model(
@@ -124,7 +124,7 @@ def find_model(
     path = find_folder(name, folder, revision, cache)
     if path is not None and subfolder:
         path = path / subfolder
-    if path is None or not path.is_dir():
+    if path is None or not os.path.isdir(path):
         return None
     index = _read_json(path / MODEL_INDEX)
     if index is None:
@@ -143,7 +143,7 @@ def _single_part(path: Path, variant: str | None) -> ModelPart | None:
     config = _read_json(path / "config.json")
     if config is None:
         # Tokenizers and processors have a file of their own instead; which class reads it, the workflow says.
-        holds_part = any((path / name).is_file() for name in PART_CONFIGURATIONS)
+        holds_part = any(os.path.isfile(path / name) for name in PART_CONFIGURATIONS)
         return read_part("", "transformers", "AutoProcessor", path, variant) if holds_part else None
     architectures = config.get("architectures")
     if isinstance(config.get("_class_name"), str):
@@ -154,7 +154,7 @@ def _single_part(path: Path, variant: str | None) -> ModelPart | None:
 
 def read_part(name: str, library: str, class_name: str, folder: Path, variant: str | None) -> ModelPart:
     """A part from its folder. A folder that is missing gives a part without weights; loading it says what is wrong."""
-    files = sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []
+    files = sorted(file for file in folder.iterdir() if file.is_file()) if os.path.isdir(folder) else []
     weights = weight_files(files, variant)
     digest = hashlib.blake2b(digest_size=16)
     total, elements = 0, dict[str, int]()

@@ -5,6 +5,7 @@ The worker loads by these keys and the plan shows them, so both speak of the sam
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +120,9 @@ def _find(
         variant=_text(keywords.get("variant")),
         revision=_text(keywords.get("revision")),
     )
-    if found is None and (looks_local(name) or (folder is not None and (folder / name).is_dir())):
+    if found is None and (looks_local(name) or (folder is not None and os.path.isdir(folder / name))):
         place = (folder / name) if folder is not None else Path(name)
-        problem = "holds no model (no model_index.json or config.json)" if place.is_dir() else "does not exist"
+        problem = "holds no model (no model_index.json or config.json)" if os.path.isdir(place) else "does not exist"
         raise InvalidInput(
             f"the model folder {name!r} {problem}",
             step.place(*path),
@@ -188,7 +189,7 @@ def _unseen(
 ) -> RequiredComponent:
     """A component, or all of a model, whose files cannot be looked at: its source's name stands for them."""
     file = folder / source if folder is not None and not Path(source).is_absolute() else Path(source)
-    on_disk = bool(source) and file.is_file()
+    on_disk = bool(source) and os.path.isfile(file)
     simple = class_name.rpartition(".")[2]
     identity = f"{source}@{_text(keywords.get('revision')) or 'main'}/{_text(keywords.get('subfolder')) or ''}"
     if on_disk:

@@ -17,6 +17,8 @@ _KEYS: dict[str, Purpose] = {
     "location": "media", "from_file": "file", "model_name": "model", "from_single_file": "weights", "glob": "pattern",
 }  # fmt: skip
 _ADDRESS = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://|^data:")
+#: No system has a file with one of these in its name.
+_IMPOSSIBLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,9 @@ def path_uses(workflow: Workflow) -> tuple[PathUse, ...]:
 
 def is_path(text: str) -> bool:
     """Whether text names something on this machine or on the hub: no address, no reference, not empty."""
-    return bool(text.strip()) and not _ADDRESS.match(text) and text.partition(":")[0] not in KINDS
+    if not text.strip() or _ADDRESS.match(text) or _IMPOSSIBLE.search(text):
+        return False
+    return text.partition(":")[0] not in KINDS
 
 
 def _all(workflow: Workflow) -> Iterator[PathUse]:

@@ -440,3 +440,15 @@ def test_offloading_needs_room_for_the_largest_part_alone(tmp_path: Path) -> Non
     assert memory_told(tmp_path, 1_900_000, offload="model") != []
     assert memory_told(tmp_path, 1_000, offload="sequential") == []
     assert memory_told(tmp_path, 1_000, device="cpu") == [], "it lies elsewhere"
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 300 + ".png", "./" + "y" * 5000, "./a\0b", "~nobody-of-that-name/x.png", "./\ud800"]
+)
+def test_a_name_that_no_system_takes_is_a_file_that_is_not_there(name: str, tmp_path: Path) -> None:
+    crop = {"name": "crop", "task": {"command": "crop_square", "arguments": {"image": name}}}
+    call = {"name": "call", "workflow": {"path": name}}
+    draw = pipeline(from_pretrained_arguments={"model_name": name, "subfolder": name})
+    codes = {code for code, _, _ in told(text_of(crop, call, draw), tmp_path)}
+    assert codes <= {"unknown-file", "unknown-model", "unsafe-path"}
+    assert codes or any(letter in name for letter in "\0\ud800"), "only what is no name at all is passed over"

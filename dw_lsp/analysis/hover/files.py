@@ -77,7 +77,7 @@ def _text(owner: Object, key: str) -> str | None:
 def _changed(folder: Path) -> int:
     try:
         return folder.stat().st_mtime_ns
-    except OSError:
+    except (OSError, ValueError):
         return 0
 
 
@@ -104,7 +104,7 @@ def _workflow_text(path: Path, context: Context) -> str:
 def _file_text(path: Path) -> str:
     try:
         size = path.stat().st_size
-    except OSError:
+    except (OSError, ValueError):
         return f"There is no file {path} yet."
     pixels = pixels_of(path)
     told = f", {pixels[0]} by {pixels[1]} pixels" if pixels else ""
@@ -116,7 +116,7 @@ def pixels_of(path: Path) -> tuple[int, int] | None:
     try:
         with path.open("rb") as file:
             head = file.read(1 << 16)
-    except OSError:
+    except (OSError, ValueError):
         return None
     if head.startswith(b"\x89PNG\r\n\x1a\n") and len(head) >= 24:
         width, height = struct.unpack(">II", head[16:24])

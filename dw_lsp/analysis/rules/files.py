@@ -96,7 +96,7 @@ def _fixes(use: PathUse, near: tuple[str, ...]) -> tuple[Fix, ...]:
 def _neighbours(folder: Path) -> list[str]:
     try:
         return os.listdir(folder)[:2000]
-    except OSError:
+    except (OSError, ValueError):
         return []
 
 

@@ -73,7 +73,7 @@ def _text(node: Node | None) -> str | None:
 def _changed(folder: Path) -> int:
     try:
         return (folder / MODEL_INDEX).stat().st_mtime_ns
-    except OSError:
+    except (OSError, ValueError):
         return 0
 
 

@@ -53,7 +53,7 @@ def _model(context: Context, use: PathUse) -> Iterator[Finding]:
             return
         if not context.workspace.exists(path):
             yield finding(UNKNOWN_MODEL, use.node.range, f"There is no folder {use.text} here.")
-        elif path.is_dir() and not holds_model(path, _text(use.owner, "subfolder")):
+        elif os.path.isdir(path) and not holds_model(path, _text(use.owner, "subfolder")):
             named = ", ".join(DESCRIPTIONS[:2])
             message = f"The folder {use.text} holds no model: it has none of {named}, and no weights."
             yield finding(UNKNOWN_MODEL, use.node.range, message)
@@ -79,9 +79,9 @@ def _local(text: str, folder: Path | None) -> Path | None:
 def holds_model(folder: Path, subfolder: str | None = None) -> bool:
     """Whether a folder holds a model: a description of one, or weights."""
     inner = folder / subfolder if subfolder else folder
-    if any((inner / name).is_file() for name in DESCRIPTIONS):
+    if any(os.path.isfile(inner / name) for name in DESCRIPTIONS):
         return True
     try:
         return any(name.endswith(WEIGHT_SUFFIXES) for name in os.listdir(inner))
-    except OSError:
+    except (OSError, ValueError):
         return False

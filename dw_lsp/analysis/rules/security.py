@@ -121,6 +121,6 @@ def _only_pickles(folder: Path) -> str | None:
             chosen = weight_files(sorted(file for file in place.iterdir() if file.is_file()), None)
             if chosen and chosen[0].suffix in _PICKLES and not any(file.suffix in _SAFE_WEIGHTS for file in chosen):
                 return chosen[0].name
-    except OSError:
+    except (OSError, ValueError):
         return None
     return None
