@@ -143,7 +143,7 @@ class _Writer:
             return '"' + escaped(quote(candidate.tree)[1:-1]) + '$0"'
         if self._one_line:
             written = snippet_of(candidate.tree, self._unit, one_line=True)
-            if len(written) <= WIDEST:
+            if len(plain(written)) <= WIDEST:
                 return written
         return snippet_of(candidate.tree, self._unit, one_line=False)
 
