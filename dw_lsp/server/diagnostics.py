@@ -18,6 +18,9 @@ from dw_lsp.text.positions import Encoding
 
 #: Characters above which a document is analysed on a thread, so that the next key stroke is not kept waiting.
 LARGE_DOCUMENT = 150_000
+#: Characters above which what comes right behind a change, such as a request for completion, is answered before the
+#: document is analysed; and the seconds for which that is waited for.
+LONG_DOCUMENT, BEHIND_REQUESTS = 20_000, 0.003
 
 
 class Diagnostics:
@@ -52,7 +55,11 @@ class Diagnostics:
         """A document was edited: publish once all changes that have come in are applied."""
         if uri not in self._due and not self.pulled:
             self._due.add(uri)
-            asyncio.get_running_loop().call_soon(self._begin, uri)
+            document, loop = self._documents.get(uri), asyncio.get_running_loop()
+            if document is not None and len(document.text) > LONG_DOCUMENT:
+                loop.call_later(BEHIND_REQUESTS, self._begin, uri)
+            else:
+                loop.call_soon(self._begin, uri)
 
     def schedule_all(self) -> None:
         """Something changed that concerns every open document, such as the settings."""
