@@ -137,10 +137,12 @@ def document_link(server: Server, params: types.DocumentLinkParams) -> list[type
     subject = subject_of(server, params.text_document.uri)
     if subject is None:
         return None
+    document = server.client_capabilities.text_document
+    tooltips = bool(document and document.document_link and document.document_link.tooltip_support)
     return [
         types.DocumentLink(
             range=subject.range(link.range),
-            tooltip=link.tooltip,
+            tooltip=link.tooltip if tooltips else None,
             data={"target": link.address or (link.path.as_uri() if link.path is not None else "")},
         )
         for link in document_links(subject.document, subject.workspace)
