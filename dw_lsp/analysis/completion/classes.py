@@ -30,7 +30,8 @@ _EVERY: tuple[tuple[Kind, str], ...] = (
     ("model", "transformers"),
     ("tokenizer", "transformers"),
 )
-_NUMBERS = frozenset({"torch_dtype", "dtype", "storage_dtype", "compute_dtype"})
+#: Quantization configs of packages of their own.
+_CONFIGS = ("sdnq.SDNQConfig",)
 _FIRST_NUMBERS = ("bfloat16", "float16", "float32", "float8_e4m3fn")
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
@@ -69,7 +70,8 @@ def _of_key(scene: Scene, wanted: Expected) -> Iterator[Candidate]:
         for entry in catalog.of_kind("scheduler"):
             yield _candidate(scene, entry, 0 if entry.name in fitting else 2)
     elif key == "config_type":
-        yield from (_candidate(scene, entry, 1) for entry in catalog.of_kind("quantization"))
+        elsewhere = [entry for name in _CONFIGS if (entry := catalog.resolve(name).entry) is not None]
+        yield from (_candidate(scene, entry, 1) for entry in (*catalog.of_kind("quantization"), *elsewhere))
         yield from (_candidate(scene, entry, 4) for entry in catalog.of_kind("quantization", "transformers"))
     elif key == "attn_processor_type":
         yield from (_candidate(scene, entry, 2) for entry in catalog.defined("AttnProcessor"))

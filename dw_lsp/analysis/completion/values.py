@@ -28,6 +28,7 @@ from dw_lsp.workflow.format.shapes import (
 )
 from dw_lsp.workflow.format.step import STEP
 from dw_lsp.workflow.format.task import PIPELINE_REFERENCE, TASK
+from dw_lsp.workflow.type_uses import names_type
 
 _OBJECT, _LIST = "{ … }", "[ … ]"
 _DEVICES = ("cuda", "cpu", "mps")
@@ -55,8 +56,10 @@ def value_candidates(scene: Scene) -> list[Candidate]:
         found = _named(scene, wanted)
     found = list(found) if found is not None else []
     there = {candidate.label for candidate in found}
-    more = [*_of_default(wanted), *_of_shapes(scene, wanted)]
-    found += [candidate for candidate in more if candidate.label not in there]
+    for candidate in (*_of_default(wanted), *_of_shapes(scene, wanted)):
+        if candidate.label not in there:
+            there.add(candidate.label)
+            found.append(candidate)
     return [*_without_siblings(scene, found), *references(scene, wanted)]
 
 
@@ -163,7 +166,9 @@ def _shared(body: Node | None) -> Iterator[str]:
 
 def _of_default(wanted: Expected) -> Iterator[Candidate]:
     known = wanted.known or (wanted.within.property(wanted.key) if wanted.within is not None else None)
-    if known is not None and known.default is not None and not isinstance(known.default, (bool, dict, list)):
+    if known is None or (names_type(known.name) and isinstance(known.default, str)):
+        return  # Text under such a key would be taken for a type.
+    if known.default is not None and not isinstance(known.default, (bool, dict, list)):
         yield _literal(known.default, "default", 1)
 
 

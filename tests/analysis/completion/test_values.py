@@ -152,7 +152,12 @@ def test_keys_of_the_catalogue_name_variables(desk: Desk) -> None:
 
 def test_choices_of_an_annotation_are_proposed(desk: Desk) -> None:
     labels = desk.labels(drawing("", '"output_type": |'))
-    assert labels[:2] == ["{pil}", "{np}"]
+    assert labels[:2] == ["{pil}", "{np}"] and "pil" not in labels
+
+
+def test_nothing_is_proposed_twice(desk: Desk) -> None:
+    labels = desk.labels(drawing('"chain": { "segments": 2, "continuity": | }, '))
+    assert labels[0] == "last_frame" and len(labels) == len(set(labels))
 
 
 def test_a_medium_may_be_an_object(desk: Desk) -> None:
