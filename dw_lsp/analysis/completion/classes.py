@@ -70,7 +70,7 @@ def _of_key(scene: Scene, wanted: Expected) -> Iterator[Candidate]:
         for entry in catalog.of_kind("scheduler"):
             yield _candidate(scene, entry, 0 if entry.name in fitting else 2)
     elif key == "config_type":
-        elsewhere = [entry for name in _CONFIGS if (entry := catalog.resolve(name).entry) is not None]
+        elsewhere = [found for name in _CONFIGS if (found := catalog.resolve(name).entry) is not None]
         yield from (_candidate(scene, entry, 1) for entry in (*catalog.of_kind("quantization"), *elsewhere))
         yield from (_candidate(scene, entry, 4) for entry in catalog.of_kind("quantization", "transformers"))
     elif key == "attn_processor_type":

@@ -73,7 +73,10 @@ def _completions(spot: Spot, candidates: Sequence[Candidate], most: int) -> Comp
     incomplete = len(candidates) > most
     if incomplete:
         candidates = [each for each in candidates if _may_be_meant(each, spot.typed)]
-    ordered = sorted(candidates, key=lambda each: (each.rank, _distance(each, spot.typed) if incomplete else 0))
+    if incomplete and spot.typed:
+        ordered = sorted(candidates, key=lambda each: (each.rank, _distance(each, spot.typed), len(each.label)))
+    else:
+        ordered = sorted(candidates, key=lambda each: each.rank)
     writer = _Writer(spot)
     items = tuple(writer.item(candidate, place) for place, candidate in enumerate(ordered[:most]))
     return Completions(items, incomplete)
