@@ -198,6 +198,7 @@ def test_a_required_argument_is_missed_unless_a_chain_gives_it() -> None:
     step = pipeline("StableVideoDiffusionPipeline", {"num_frames": 9})
     step["result"]["content_type"] = "video/mp4"
     assert told(text_of(step)) == [("missing-argument", "error", "{")]
+    assert told(mended(text_of(step), "missing-argument")) == []
     step["pipeline"]["chain"] = {"segments": 2, "segment_argument": "image"}
     assert told(text_of(step)) == []
 

@@ -9,11 +9,25 @@ from dw_lsp.analysis.calls import Call, calls_of, pipeline_class
 from dw_lsp.analysis.findings import Finding, Fix, Related
 from dw_lsp.analysis.rules.arguments import ARGUMENT_TYPE, MISSING_ARGUMENT, UNKNOWN_ARGUMENT
 from dw_lsp.analysis.rules.context import Context, finding, narrow
+from dw_lsp.analysis.rules.fixes.placeholders import USUAL_ARGUMENTS
 from dw_lsp.catalog.annotations import Accepted, accepted_by
 from dw_lsp.catalog.nearest import nearest_names
-from dw_lsp.catalog.signatures import Signature
-from dw_lsp.text.edits import rename_key
-from dw_lsp.text.syntax_tree import Array, Boolean, Member, Missing, Node, Null, Number, Object, Range, String, Unknown
+from dw_lsp.catalog.signatures import Parameter, Signature
+from dw_lsp.text.edits import insert_member, rename_key
+from dw_lsp.text.syntax_tree import (
+    Array,
+    Boolean,
+    Member,
+    Missing,
+    Node,
+    Null,
+    Number,
+    Object,
+    Range,
+    String,
+    Unknown,
+    Value,
+)
 from dw_lsp.workflow.format.pipeline import PIPELINE
 from dw_lsp.workflow.references import parse_reference
 from dw_lsp.workflow.type_uses import names_type
@@ -35,7 +49,7 @@ def call_arguments(context: Context) -> Iterator[Finding]:
                 yield from _unknown(member, call, call.signature)
             elif not _is_realized(member) and not parameter.documented:
                 yield from _misfits(member, accepted_by(parameter.annotation))
-        yield from _missing(call, call.signature)
+        yield from _missing(context.document.text, call, call.signature)
 
 
 def components(context: Context) -> Iterator[Finding]:
@@ -85,14 +99,28 @@ def _names(signature: Signature) -> list[str]:
     return [parameter.name for parameter in signature.parameters]
 
 
-def _missing(call: Call, signature: Signature) -> Iterator[Finding]:
+def _missing(text: str, call: Call, signature: Signature) -> Iterator[Finding]:
     if call.fills_in or call.place is None:
         return
+    strangers = [each.key.value for each in call.arguments.members if signature.parameter(each.key.value) is None]
     for parameter in signature.parameters:
-        if parameter.required and call.arguments.member(parameter.name) is None:
+        misspelt = nearest_names(parameter.name, strangers, likeness=0.7)  # That is told of where it stands.
+        if parameter.required and call.arguments.member(parameter.name) is None and not misspelt:
             place = Range(call.arguments.range.start, call.arguments.range.start + 1)
             related = (Related(call.place.range, f"`{call.name}` needs it"),)
-            yield finding(MISSING_ARGUMENT, place, f"`{call.name}` needs the argument `{parameter.name}`.", related)
+            edits = insert_member(text, call.arguments, parameter.name, _placeholder(parameter))
+            fixes = (Fix(f"Add `{parameter.name}`", edits, preferred=True),)
+            message = f"`{call.name}` needs the argument `{parameter.name}`."
+            yield finding(MISSING_ARGUMENT, place, message, related, fixes=fixes)
+
+
+def _placeholder(parameter: Parameter) -> Value:
+    """A value of the right kind, to be written over."""
+    if parameter.name in USUAL_ARGUMENTS:
+        return USUAL_ARGUMENTS[parameter.name]
+    accepted = accepted_by(parameter.annotation)
+    values: dict[str, Value] = {"text": "", "whole": 1, "number": 1.0, "flag": False, "object": {}}
+    return next((value for kind, value in values.items() if kind in accepted.kinds), [] if accepted.items else "")
 
 
 def _is_realized(member: Member) -> bool:
