@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from dw_lsp.catalog.classes import ClassEntry, Kind, PackageIndex, bases_in, kind_of
-from dw_lsp.catalog.environment import Environment, Package, environment_of
+from dw_lsp.catalog.environment import Environment, Package, environment_of, forget_packages
 from dw_lsp.catalog.exports import Export, holds, modules_of, read_exports
 from dw_lsp.catalog.nearest import nearest_names
 from dw_lsp.catalog.shipped import Shipped, read_shipped
@@ -344,6 +344,12 @@ def catalog_of(python: str | None, is_elsewhere: bool = False) -> Catalog:
     else:
         environment = environment_of(python)
     return Catalog(environment, Store(cache_folder()))
+
+
+def forget_catalogs() -> None:
+    """Have everything looked up anew when it is next asked for: packages may have been installed or removed."""
+    catalog_of.cache_clear()
+    forget_packages()
 
 
 def _exports(package: Package) -> list[list[Any]]:

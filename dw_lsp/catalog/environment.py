@@ -58,6 +58,12 @@ def environment_of(python: str | None) -> Environment:
     return Environment(python, _folders(sys.path)) if _is_this(python) else _asked(python)
 
 
+def forget_packages() -> None:
+    """Look for packages anew."""
+    for known in (_asked, _package, _has):
+        known.cache_clear()
+
+
 def pip_install(module: str) -> str:
     """The command, for people, that brings a module."""
     return f"pip install {DISTRIBUTIONS.get(module, module)}"

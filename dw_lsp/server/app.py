@@ -14,6 +14,7 @@ from pygls.uris import to_fs_path
 
 import dw_lsp
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
+from dw_lsp.catalog.catalog import forget_catalogs
 from dw_lsp.server import completion, editing, hover, navigation, structure
 from dw_lsp.server.arguments import COMMANDS
 from dw_lsp.server.commands import Commands
@@ -26,7 +27,7 @@ from dw_lsp.server.notifications import Notifications
 from dw_lsp.server.orphans import leave_with
 from dw_lsp.server.transport import QuietLanguageServer
 from dw_lsp.settings import Settings
-from dw_lsp.supervisor.events import Event, MemoryChanged, RunFinished
+from dw_lsp.supervisor.events import Event, MemoryChanged, RunFinished, WorkerState
 from dw_lsp.supervisor.supervisor import Supervisor
 from dw_lsp.text.document import Document
 from dw_lsp.text.positions import Encoding
@@ -80,6 +81,10 @@ class Server(QuietLanguageServer):
     def _heard(self, event: Event) -> None:
         """Something happened in the worker: the client is told, and what documents are judged by may have changed."""
         self.notifications.tell(event)
+        if isinstance(event, WorkerState) and event.state == "starting":
+            # Whoever has installed something starts the worker anew; what it will find, we look for, too.
+            forget_catalogs()
+            self.diagnostics.schedule_all()
         if isinstance(event, RunFinished) and self.last_runs.take(event):
             self._refresh_what_shows_runs()
         if isinstance(event, MemoryChanged) and event.report.total_bytes != self.documents.device_bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dw_lsp.catalog.catalog import Catalog, catalog_of
+from dw_lsp.catalog.catalog import Catalog, catalog_of, forget_catalogs
 from dw_lsp.catalog.environment import Environment, environment_of, pip_install
 from dw_lsp.catalog.store import Store
 
@@ -218,3 +218,14 @@ def test_the_list_of_pipelines_comes_from_what_was_kept(
     first = Catalog(installed.environment, Store(tmp_path)).of_kind("pipeline")
     monkeypatch.setattr("dw_lsp.catalog.catalog.scan", lambda package: pytest.fail("the sources were read again"))
     assert Catalog(installed.environment, Store(tmp_path)).of_kind("pipeline") == first
+
+
+def test_a_package_that_is_installed_meanwhile_is_found_when_it_is_looked_for_anew(site: Path) -> None:
+    environment = Environment("python", (site,))
+    assert environment.package("sdnq") is None and not environment.has("sdnq")
+    (site / "sdnq").mkdir()
+    (site / "sdnq" / "__init__.py").write_text('__version__ = "1.2"\n', encoding="utf-8")
+    assert not environment.has("sdnq"), "it was not kept, so each key stroke looks at the disk"
+    forget_catalogs()
+    package = environment.package("sdnq")
+    assert environment.has("sdnq") and package is not None and package.version == "1.2"

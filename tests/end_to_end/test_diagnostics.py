@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,8 @@ async def test_an_edit_of_an_open_workflow_concerns_its_open_callers_alone(tmp_p
         await session.diagnostics(uri, 1)
         session.open(file.as_uri(), child("size"))
         await session.diagnostics(file.as_uri(), 1)
+        await session.command("dw.status")
+        await asyncio.sleep(0.3)  # What the settings' arrival has judged anew is published by now.
         before = len([each for each in session.of("textDocument/publishDiagnostics") if each["uri"] == other])
         session.replace(file.as_uri(), child("width"), 2)
         await published(session, uri, ["unknown-argument"])

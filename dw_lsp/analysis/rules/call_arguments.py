@@ -120,7 +120,8 @@ def _placeholder(parameter: Parameter) -> Value:
         return USUAL_ARGUMENTS[parameter.name]
     accepted = accepted_by(parameter.annotation)
     values: dict[str, Value] = {"text": "", "whole": 1, "number": 1.0, "flag": False, "object": {}}
-    return next((value for kind, value in values.items() if kind in accepted.kinds), [] if accepted.items else "")
+    otherwise: Value = [] if accepted.items else ""
+    return next((value for kind, value in values.items() if kind in accepted.kinds), otherwise)
 
 
 def _is_realized(member: Member) -> bool:
