@@ -57,9 +57,16 @@ def step_call(workflow: Workflow, step: Step, workspace: Workspace, folder: Path
     entry, place = pipeline_class(workflow, pipeline, workspace, folder)
     chained = step.body.member("chain") is not None or pipeline.member("remote_text_encoder") is not None
     method = _method(pipeline) if step.kind == "pipeline" else "__call__"
+    if method == "__call__" and entry is None and place is not None and _chooses(place.value, pipeline):
+        return Call(place.value, place, arguments, None, workspace.catalog.any_pipeline, lenient=True, fills_in=True)
     signature = None if entry is None or method is None else workspace.catalog.signature(entry, method)
     name = "" if entry is None else entry.name
     return Call(name, place, arguments, entry, signature, "ModularPipeline" in name, chained)
+
+
+def _chooses(name: str, pipeline: Object) -> bool:
+    """Whether a class is one that loads a pipeline of diffusers' own, nobody knows yet which."""
+    return (name in _CHOOSERS or name.startswith("AutoPipeline")) and not runs_foreign_code(pipeline)
 
 
 def step_signature(workflow: Workflow, step: Step, workspace: Workspace, folder: Path | None) -> Signature | None:

@@ -48,7 +48,8 @@ class Resolution:
     """What a type's name stands for.
 
     `class`: `entry` is there; `value`: something else that exists, such as a number type; `unknown`: the package does
-    not have it, `near` are names that may be meant; `absent`: `modules` are not installed; `unread`: nobody can tell.
+    not have it, `near` are names that may be meant; `absent`: `modules` are not installed (`entry` if its source is
+    there all the same); `unread`: nobody can tell.
     """
 
     status: Status
@@ -137,10 +138,10 @@ class Catalog:
 
     def _offered(self, index: PackageIndex, name: str) -> Resolution:
         """A name that a package offers itself."""
-        export = index.exports.get(name)
+        export, definition = index.exports.get(name), index.definition(name)
         if export is not None and not self._there(export):
-            return Resolution("absent", modules=self._missing(export))
-        definition = index.definition(name)
+            entry = None if definition is None else self._entry(index, definition)
+            return Resolution("absent", entry, modules=self._missing(export))
         lazily = index.package.name == "transformers" or not index.exports
         if definition is not None and (export is not None or lazily):
             return Resolution("class", self._entry(index, definition))
@@ -291,6 +292,11 @@ class Catalog:
                 if inherited is not None:
                     return inherited if own is None else united(own, inherited)
         return own
+
+    @functools.cached_property
+    def any_pipeline(self) -> Signature:
+        """What some pipeline takes: all arguments of all of them, for a class that only chooses one."""
+        return self.shipped.any_pipeline()
 
     def source(self, entry: ClassEntry) -> ClassSource | None:
         """What the source of a class says; `None` when it cannot be read."""

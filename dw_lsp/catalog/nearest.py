@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection
 
+#: Letters up to which one misplaced letter leaves too few pairs of them alike.
+_SHORT = 8
+
 
 def nearest_names(name: str, known: Collection[str], count: int = 3, likeness: float = 0.75) -> tuple[str, ...]:
     """The names most like the given one, the likeliest first; none if none is like it.
@@ -20,7 +23,7 @@ def nearest_names(name: str, known: Collection[str], count: int = 3, likeness: f
         candidate
         for candidate in known
         if abs(len(candidate) - len(name)) <= max(4, len(name) // 2)
-        and 2 * len(pairs & _pairs(candidate.lower())) >= likeness * (len(pairs) + 1)
+        and (len(name) <= _SHORT or 2 * len(pairs & _pairs(candidate.lower())) >= likeness * (len(pairs) + 1))
     ]
     return tuple(difflib.get_close_matches(name, candidates, count, likeness))
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from dw_lsp.catalog.annotations import Accepted, accepted_by
 from dw_lsp.catalog.classes import ClassEntry, Kind
 from dw_lsp.catalog.signatures import Parameter, Signature
 
@@ -21,11 +22,19 @@ _METHODS: Mapping[str, str] = {"pipeline": "__call__", "scheduler": "__init__", 
 
 @dataclass(frozen=True)
 class Shipped:
-    """Classes of one version of diffusers. `kinds` has each class' kind, `signatures` what it takes."""
+    """Classes of one version of diffusers. `kinds` has each class' kind, `signatures` what it takes.
+
+    `vocabulary` are the arguments of all pipelines, with the annotation on which they agree, if they do.
+    """
 
     version: str
     kinds: Mapping[str, Kind]
     signatures: Mapping[str, Any]
+    vocabulary: Mapping[str, str | None]
+
+    def any_pipeline(self) -> Signature:
+        """What some pipeline takes: for classes that only choose one."""
+        return Signature(tuple(Parameter(name, kind, "None") for name, kind in self.vocabulary.items()), open=True)
 
     def names(self) -> Collection[str]:
         """All class names."""
@@ -53,7 +62,20 @@ def read_shipped() -> Shipped:
     """The catalogue that comes along."""
     kept = json.loads(FILE.read_text(encoding="utf-8"))
     kinds = {name: kind for kind, names in kept["kinds"].items() for name in names}
-    return Shipped(kept["version"], kinds, kept["signatures"])
+    return Shipped(kept["version"], kinds, kept["signatures"], kept["vocabulary"])
+
+
+def vocabulary_of(signatures: Iterable[Signature]) -> dict[str, str | None]:
+    """The arguments of all calls; each with an annotation if all certain ones take the same values."""
+    found: dict[str, dict[Accepted, str]] = {}
+    for signature in signatures:
+        for each in signature.parameters:
+            accepted = accepted_by(None if each.documented else each.annotation)
+            kinds = found.setdefault(each.name, {})
+            if accepted.certain:
+                bare = replace(accepted, kinds=accepted.kinds - {"null"})
+                kinds.setdefault(bare, each.annotation or "")
+    return {name: next(iter(kinds.values())) if len(kinds) == 1 else None for name, kinds in sorted(found.items())}
 
 
 def main() -> int:
@@ -77,7 +99,9 @@ def main() -> int:
                     [each.name, each.annotation, each.default] for each in signature.parameters if not each.documented
                 ]
                 signatures[entry.name] = [signature.open, *listed]
-    kept = {"version": package.version, "kinds": kinds, "signatures": signatures}
+    calls = (catalog.signature(entry, "__call__") for entry in catalog.of_kind("pipeline"))
+    vocabulary = vocabulary_of(signature for signature in calls if signature is not None)
+    kept = {"version": package.version, "kinds": kinds, "signatures": signatures, "vocabulary": vocabulary}
     FILE.write_text(json.dumps(kept, separators=(",", ":")) + "\n", encoding="utf-8")
     print(f"{FILE}: {len(signatures)} signatures, {FILE.stat().st_size / 1000:.0f} kB")
     return 0

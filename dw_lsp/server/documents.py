@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pygls.uris import from_fs_path, to_fs_path
 
+from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
 from dw_lsp.analysis.workflow_files import workflows_below
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.server.dependencies import normal
 from dw_lsp.settings import Settings
 from dw_lsp.text.document import Change, Document
 from dw_lsp.text.positions import Encoding
+from dw_lsp.workflow.recognition import LANGUAGE_ID, is_workflow
 
 #: Bytes above which a file that is not open is not read at all.
 LARGEST_FILE = 32_000_000
@@ -48,7 +51,11 @@ class Documents:
         document = self._open.get(uri)
         if document is None:
             return None
-        changed = self._open[uri] = document.apply(changes, encoding, version)
+        changed = document.apply(changes, encoding, version)
+        if _stays_workflow(document, changed):
+            # What says that it is one may be misspelt just now, and that must not take all findings along.
+            changed = replace(changed, language_id=LANGUAGE_ID)
+        self._open[uri] = changed
         return changed
 
     def close(self, uri: str) -> None:
@@ -93,6 +100,13 @@ class Documents:
     def workspace(self, uri: str) -> OpenWorkspace:
         """The workspace around a document: files as they are in the editor, else on disk."""
         return OpenWorkspace(self, self.roots(uri))
+
+
+def _stays_workflow(document: Document, changed: Document) -> bool:
+    """Whether a document that was a workflow before a change is still meant to be one."""
+    if document.language_id == LANGUAGE_ID or len(changed.text) > LARGEST_DOCUMENT or '"steps"' not in changed.text:
+        return False
+    return is_workflow(document.root, document.uri, document.language_id)
 
 
 class OpenWorkspace(DiskWorkspace):

@@ -1,4 +1,4 @@
-"""Content keys: what must be equal for a loaded component to be used again. Names, files and spelling do not count."""
+"""Content keys: what must be equal for a component or a result to be used again. Names and spelling do not count."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ NOT_IDENTITY = frozenset(
         "max_memory",
         "subfolder",
         "revision",
+        "variant",
     }
 )
 
@@ -42,6 +43,19 @@ def _plain(value: object) -> object:
     return value
 
 
+def content_digest(text: str) -> str:
+    """A digest long enough to take two texts with the same one for equal."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+
+
+def bytes_digest(*parts: bytes | bytearray | memoryview) -> str:
+    """The same for bytes; parts are read as if they were one."""
+    state = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        state.update(part)
+    return state.hexdigest()
+
+
 def digest(*parts: str) -> str:
     """A short digest of the parts, with their borders."""
     state = hashlib.blake2b(digest_size=8)
@@ -57,5 +71,19 @@ def component_key(name: str, class_name: str, source: str, loading: Mapping[str,
     Arguments: `source` identifies the files (digest of a local folder, repository and commit of a hub model), `loading`
     are the keywords of the load (dtype, variant, quantization ...).
     """
-    wanted = {key: value for key, value in loading.items() if key not in NOT_IDENTITY}
-    return f"{name}:{digest(class_name, source, canonical(wanted))}"
+    return f"{name}:{digest(class_name, source, canonical(loading_identity(loading)))}"
+
+
+def loading_identity(loading: Mapping[str, Value]) -> dict[str, Value]:
+    """The keywords of a load that decide what is loaded, each dtype in its short spelling."""
+    return {
+        key: _short_dtype(value) if key.endswith("dtype") else value
+        for key, value in loading.items()
+        if key not in NOT_IDENTITY
+    }
+
+
+def _short_dtype(value: Value) -> Value:
+    if isinstance(value, dict):
+        return {key: _short_dtype(item) for key, item in value.items()}
+    return value.removeprefix("torch.") if isinstance(value, str) else value

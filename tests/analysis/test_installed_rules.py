@@ -154,8 +154,14 @@ def test_an_unknown_argument_is_a_warning_where_others_are_accepted() -> None:
 
 
 @pytest.mark.parametrize("class_name", ["AutoPipelineForText2Image", "ModularPipeline", "DiffusionPipeline"])
-def test_what_only_the_model_decides_is_left_open(class_name: str) -> None:
-    assert told(text_of(pipeline(class_name, {"anything": 1}))) == []
+def test_what_only_the_model_decides_is_left_open_but_for_misspellings(class_name: str) -> None:
+    arguments = {"anything": 1, "num_inference_steps": 20, "prompt": ["a", "b"], "image": "previous_result:draw"}
+    assert {code for code, _, _ in told(text_of(pipeline(class_name, arguments)))} <= {"step-order"}
+    text = text_of(pipeline(class_name, {"num_infernece_steps": 20, "height": "tall"}))
+    assert told(text) == [
+        ("unknown-argument", "warning", '"num_infernece_steps"'),
+        ("argument-type", "warning", '"tall"'),
+    ]
 
 
 def test_a_loader_of_any_pipeline_is_judged_by_the_model_s_own_class(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from dw_lsp.server.documents import LARGEST_FILE, Documents, UnreadableDocument, path_of
-from dw_lsp.text.document import Document
+from dw_lsp.text.document import Change, Document
+from dw_lsp.text.positions import Position
+from dw_lsp.workflow.recognition import is_workflow
 
 
 def test_an_open_document_goes_before_its_file(tmp_path: Path) -> None:
@@ -58,3 +60,26 @@ def test_a_uri_of_another_scheme_names_no_file() -> None:
 
 def test_a_change_of_a_document_that_is_not_open_is_passed_over() -> None:
     assert Documents().change("file:///x", [], "utf-16", 2) is None
+
+
+FLOW = '{"id": "x", "steps": [{"name": "a", "task": {"command": "x"}}]}'
+
+
+def test_a_workflow_stays_one_while_what_says_so_is_misspelt(tmp_path: Path) -> None:
+    uri = (tmp_path / "a.json").as_uri()
+    documents = Documents()
+    documents.open(Document(uri, FLOW, 1, "json"))
+    at = Position(0, FLOW.index("task") + 2)
+    changed = documents.change(uri, [Change(at, at, "x")], "utf-16", 2)
+    assert changed is not None and is_workflow(changed.root, changed.uri, changed.language_id)
+    changed = documents.change(uri, [Change(None, None, '{"a": 1}')], "utf-16", 3)
+    changed = documents.change(uri, [Change(None, None, '{"a": 2}')], "utf-16", 4)
+    assert changed is not None and changed.text == '{"a": 2}'
+
+
+def test_other_documents_do_not_become_workflows(tmp_path: Path) -> None:
+    uri = (tmp_path / "a.json").as_uri()
+    documents = Documents()
+    documents.open(Document(uri, '{"steps": [1]}', 1, "json"))
+    changed = documents.change(uri, [Change(None, None, '{"steps": [2]}')], "utf-16", 2)
+    assert changed is not None and not is_workflow(changed.root, changed.uri, changed.language_id)

@@ -32,6 +32,8 @@ from dw_lsp.workflow.format.pipeline import PIPELINE
 from dw_lsp.workflow.references import parse_reference
 from dw_lsp.workflow.type_uses import names_type
 
+#: How much a name has to be like a known one to be a misspelling where others are accepted, too. From 0 to 1.
+_LIKENESS = 0.8
 #: Arguments whose text or object becomes an image or a video before the call.
 _MEDIA = ("image", "video")
 
@@ -81,7 +83,7 @@ def _unknown(member: Member, call: Call, signature: Signature) -> Iterator[Findi
         return  # Half typed.
     if not signature.open:
         yield _not_taken(member, f"`{call.name}` has no argument `{name}`", signature, "")
-    elif not call.lenient or nearest_names(name, _names(signature)):
+    elif not call.lenient or nearest_names(name, _names(signature), likeness=_LIKENESS):
         found = _not_taken(member, f"`{call.name}` has no argument `{name}`", signature, " It would have no effect.")
         yield dataclasses.replace(found, severity="warning")
 

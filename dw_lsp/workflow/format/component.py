@@ -25,9 +25,7 @@ GROUP_OFFLOAD = ObjectShape(
     "group_offload",
     "Parts of the component move to the device only while they are needed.",
     (
-        key(
-            "offload_type", TextShape(suggestions=("block_level", "leaf_level")), "What moves together.", required=True
-        ),
+        key("offload_type", TextShape(("block_level", "leaf_level")), "What moves together.", required=True),
         key("onload_device", TEXT, "Where a part is while it works; the step's device if not given."),
         key("offload_device", TEXT, "Where a part rests.", default="cpu"),
         key("use_stream", FLAG, "Whether the next part is copied while one works."),
