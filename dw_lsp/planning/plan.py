@@ -112,7 +112,7 @@ def plan(
         if step.kind == "pipeline":
             needed.update({part.key: part for part in required_pipeline(step, folder).parts})
     components = tuple(_planned(part, residency.get(part.key)) for part in needed.values())
-    counts = _Counts(workflow)
+    counts = Counts(workflow)
     planned = tuple(PlannedStep(step.name, step.kind, counts.iterations(step), "run") for step in steps)
     writes = tuple(name for step in steps for name in _writes(workflow, step, counts, output_directory))
     return Plan(planned, components, _estimate(steps, tuple(needed.values()), components), writes)
@@ -165,8 +165,8 @@ def _decode_bytes(step: ResolvedStep) -> int:
     return DECODE_BYTES_PER_PIXEL * width * height * 4
 
 
-class _Counts:
-    """How many iterations and results each step will have, as far as the text tells."""
+class Counts:
+    """How many iterations and results each step will have; `None` where the text does not tell."""
 
     def __init__(self, workflow: ResolvedWorkflow) -> None:
         self._names = [step.name for step in workflow.steps]
@@ -178,9 +178,11 @@ class _Counts:
             self._results[step.name] = None if iterations is None else _results_of(step, iterations)
 
     def iterations(self, step: ResolvedStep) -> int | None:
+        """How often it runs."""
         return self._iterations[step.name]
 
     def results(self, step: ResolvedStep) -> int | None:
+        """How many results it gives."""
         return self._results[step.name]
 
     def _count(self, step: ResolvedStep) -> int | None:
@@ -222,7 +224,7 @@ def _results_of(step: ResolvedStep, iterations: int) -> int | None:
     return iterations if step.kind == "task" else None
 
 
-def _writes(workflow: ResolvedWorkflow, step: ResolvedStep, counts: _Counts, output_directory: PurePath) -> list[str]:
+def _writes(workflow: ResolvedWorkflow, step: ResolvedStep, counts: Counts, output_directory: PurePath) -> list[str]:
     """The files that a step's results would be written to."""
     result = step.result
     if result is None or result.get("save") is False:
