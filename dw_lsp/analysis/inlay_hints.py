@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from dw_lsp.analysis.calls import loaded_pipeline, pipeline_class
 from dw_lsp.analysis.last_run import LastRun, step_words
 from dw_lsp.analysis.names import workflow_of
+from dw_lsp.analysis.variable_values import resolved_values
 from dw_lsp.analysis.workspace import Workspace
 from dw_lsp.text.document import Document, folder_of
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range, String, to_value
@@ -39,11 +40,11 @@ def inlay_hints(
 
 
 def _values(workflow: Workflow) -> Iterator[InlayHint]:
-    defaults = {variable.name: variable.member.value for variable in workflow.variables}
+    values = resolved_values(workflow)
     for use in workflow.uses:
-        default = defaults.get(use.reference.name) if use.reference.kind == "variable" else None
-        if default is not None and use.step is not None:
-            label, whole = _short(default)
+        value = values.get(use.reference.name) if use.reference.kind == "variable" else None
+        if value is not None and use.step is not None:
+            label, whole = _short(value)
             yield InlayHint(use.node.range.end, f"= {label}", whole if whole != label else "")
 
 

@@ -66,6 +66,7 @@ class Catalog:
         self._store = store
         self._indices: dict[str, PackageIndex | None] = {}
         self._sources: dict[tuple[Path, str], ClassSource | None] = {}
+        self._signatures: dict[tuple[str, str, str], Signature | None] = {}
         self._resolved: dict[str, Resolution] = {}
         self._rows: dict[str, dict[str, list[list[str]]]] = {}
         self._kinds: dict[tuple[Kind, str], tuple[ClassEntry, ...]] = {}
@@ -250,6 +251,12 @@ class Catalog:
 
     def signature(self, entry: ClassEntry, method: str) -> Signature | None:
         """What a method of a class takes (`__init__`, `__call__`, ...); `None` when that cannot be told."""
+        key = (entry.module, entry.name, method)
+        if key not in self._signatures:
+            self._signatures[key] = self._find_signature(entry, method)
+        return self._signatures[key]
+
+    def _find_signature(self, entry: ClassEntry, method: str) -> Signature | None:
         if not self.installed:
             return self.shipped.signature(entry.name, method)
         index = self._index(entry.package)

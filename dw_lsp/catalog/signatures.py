@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -38,9 +39,13 @@ class Signature:
     parameters: tuple[Parameter, ...]
     open: bool = False
 
+    @functools.cached_property
+    def _by_name(self) -> dict[str, Parameter]:
+        return {parameter.name: parameter for parameter in self.parameters}
+
     def parameter(self, name: str) -> Parameter | None:
         """The argument of that name."""
-        return next((parameter for parameter in self.parameters if parameter.name == name), None)
+        return self._by_name.get(name)
 
 
 @dataclass(frozen=True)

@@ -97,10 +97,11 @@ def _of_call(scene: Scene) -> ObjectShape | None:
 
 
 def _of_signature(signature: Signature | None) -> ObjectShape | None:
-    return None if signature is None else named(_argument(parameter) for parameter in signature.parameters)
+    return None if signature is None else named(argument_of(parameter) for parameter in signature.parameters)
 
 
-def _argument(parameter: Parameter) -> Argument:
+def argument_of(parameter: Parameter) -> Argument:
+    """An argument as an entry of the tables."""
     name, accepted = parameter.name, accepted_by(parameter.annotation)
     written = parameter.annotation or ""
     if parameter.default is not None and parameter.default != "...":

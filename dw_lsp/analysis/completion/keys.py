@@ -15,16 +15,14 @@ from dw_lsp.text.syntax_tree import Object
 from dw_lsp.workflow.format.component import COMPONENT
 from dw_lsp.workflow.format.pipeline import COMPONENT_NAMES, CONFIGURATION, PIPELINE
 from dw_lsp.workflow.format.shapes import AnyShape, MapShape, MediumShape, ObjectShape, Property
+from dw_lsp.workflow.format.special_values import MEDIUM_OBJECT, TYPED_OBJECT
 from dw_lsp.workflow.format.step import STEP
 from dw_lsp.workflow.resolved import STEP_KINDS
 
 _NEEDED, _KIND, _USUAL, _OTHER, _OLD = 0, 1, 2, 4, 9
 #: How an object that becomes an argument says where it comes from.
-_SOURCES = {
-    "from_file": "File from which it is made.",
-    "from_previous_result": "Step from whose result it is made.",
-    "from_arguments": "Arguments with which it is made.",
-}
+_SOURCES = {known.name: known.meaning for known in TYPED_OBJECT.properties}
+_OF_MEDIUM = {known.name: known.meaning for known in MEDIUM_OBJECT.properties}
 
 
 def key_candidates(scene: Scene) -> Iterator[Candidate]:
@@ -135,10 +133,10 @@ def _of_argument_object(here: Expected, container: Object, present: Collection[s
     medium = any(isinstance(option, MediumShape) for option in here.options())
     if not present or medium or "location" in present:
         if "location" not in present and not types and not set(_SOURCES) & set(present):
-            yield Candidate("location", "key", Blank(""), "text", "Path or address of the medium.", rank=_USUAL)
+            yield Candidate("location", "key", Blank(""), "text", _OF_MEDIUM["location"], rank=_USUAL)
         if "media_type" not in present and not medium and not types:
             tree = Blank("image", ("image", "video"))
-            yield Candidate("media_type", "key", tree, "text", "What kind of medium it is.", rank=_OTHER)
+            yield Candidate("media_type", "key", tree, "text", _OF_MEDIUM["media_type"], rank=_OTHER)
     if types and not set(_SOURCES) & set(present):
         for name, meaning in _SOURCES.items():
             tree = Blank({}) if name == "from_arguments" else Blank("")

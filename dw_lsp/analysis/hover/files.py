@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import struct
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from dw_lsp.text.syntax_tree import Object, String, to_value
 from dw_lsp.workflow.path_uses import PathUse
 from dw_lsp.workflow.reader import read
 
+#: What would make a link, a picture or markup of somebody else's prose.
+_SPECIAL = re.compile(r"[\\\[\]<`*_]")
 _MOST_PARTS, _MOST_VARIABLES = 16, 20
 
 
@@ -93,7 +96,7 @@ def _workflow_text(path: Path, context: Context) -> str:
     if workflow is None:
         return f"There is no workflow {path.name} here."
     name, about = _text(workflow.root, "id") or path.name, _text(workflow.root, "description")
-    lines = [f"workflow **`{name}`** — {len(workflow.steps)} steps", about or ""]
+    lines = [f"workflow **`{name}`** — {len(workflow.steps)} steps", _SPECIAL.sub(r"\\\g<0>", about or "")]
     if workflow.variables:
         shown = workflow.variables[:_MOST_VARIABLES]
         rows = "\n".join(f"| `{each.name}` | {written(to_value(each.member.value))} |" for each in shown)

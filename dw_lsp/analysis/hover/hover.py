@@ -7,20 +7,22 @@ from dataclasses import dataclass
 from dw_lsp.analysis.completion.expected import Expected, expected_at
 from dw_lsp.analysis.completion.scene import Scene
 from dw_lsp.analysis.completion.spot import Spot
+from dw_lsp.analysis.hover.arguments import argument_text
 from dw_lsp.analysis.hover.classes import type_text
 from dw_lsp.analysis.hover.files import path_text
 from dw_lsp.analysis.hover.named import result_text, step_text, variable_text
-from dw_lsp.analysis.hover.properties import command_text, object_text, property_text
+from dw_lsp.analysis.hover.properties import command_text, content_type_text, object_text, property_text
 from dw_lsp.analysis.last_run import LastRun
 from dw_lsp.analysis.names import workflow_of
 from dw_lsp.analysis.rules.context import Context, narrow
 from dw_lsp.analysis.workspace import Workspace
-from dw_lsp.text.cursor import Place, locate
+from dw_lsp.text.cursor import Path, Place, locate
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Range, String
 from dw_lsp.workflow.format.commands import COMMANDS
-from dw_lsp.workflow.reader import STEP_NAME_KEYS
-from dw_lsp.workflow.references import parse_reference
+from dw_lsp.workflow.format.special_values import REFERENCE_MEANINGS
+from dw_lsp.workflow.reader import PROSE, STEP_NAME_KEYS
+from dw_lsp.workflow.references import Reference, parse_reference
 from dw_lsp.workflow.type_uses import is_type_name, names_type
 
 
@@ -66,20 +68,25 @@ class _Subject:
         if len(path) == 2 and path[0] in ("variables", "variable_constraints"):
             return variable_text(self.document, self.scene.workflow, str(path[1]))
         expected = expected_at(self.scene, path)
-        return self._property(expected) or object_text(expected) or None
+        return self._property(path, expected) or object_text(expected) or None
 
     def of_value(self) -> str | None:
         """What is to be said of a value: of what it names, else of its key."""
-        expected = expected_at(self.scene, self.place.path)
-        node = self.place.node
-        if isinstance(node, String) and (told := self._text(node, expected)):
-            return told
-        return self._property(expected)
+        path, node = self.place.path, self.place.node
+        expected = expected_at(self.scene, path)
+        told = self._text(node, expected) if isinstance(node, String) else None
+        while told is None and path and isinstance(path[-1], int):
+            path = path[:-1]  # An item is what its list is for.
+            expected = expected_at(self.scene, path)
+        told = told or self._property(path, expected)
+        if told is None and path[:1] == ("variables",) and len(path) > 1:
+            told = variable_text(self.document, self.scene.workflow, str(path[1]))
+        return told
 
     def _text(self, node: String, expected: Expected) -> str | None:
         reference = parse_reference(node.value)
         if reference is not None:
-            return self._reference(reference.kind, reference.name, reference.target)
+            return self._reference(reference, expected)
         path, key = self.place.path, expected.key
         if key in STEP_NAME_KEYS:
             return self._results(node.value)
@@ -87,14 +94,22 @@ class _Subject:
             return step_text(self.document, self.scene.workflow, self.scene.step, self.last, self.rich)
         if key == "command" and node.value in COMMANDS:
             return command_text(COMMANDS[node.value])
+        if key == "content_type":
+            return content_type_text(node.value)
         if names_type(key) and path[:1] == ("steps",) and is_type_name(node.value):
             return type_text(node.value, self.scene.workspace)
         return self._path(node)
 
-    def _reference(self, kind: str, name: str, target: str) -> str | None:
-        if kind in ("variable", "constraint"):
-            return variable_text(self.document, self.scene.workflow, name)
-        return self._results(target) if kind in ("previous_result", "gather") else None
+    def _reference(self, reference: Reference, expected: Expected) -> str | None:
+        """What a reference stands for; for one of which nothing is known, what its kind does."""
+        told = None
+        if reference.kind in ("variable", "constraint"):
+            told = variable_text(self.document, self.scene.workflow, reference.name)
+        elif reference.kind in ("previous_result", "gather"):
+            told = self._results(reference.target)
+        if told is None and expected.key not in PROSE:
+            told = f"**`{reference.kind}:`** {REFERENCE_MEANINGS[reference.kind]}"
+        return told
 
     def _results(self, target: str) -> str | None:
         return result_text(self.document, self.scene.workflow, target, self.last, self.rich)
@@ -104,15 +119,7 @@ class _Subject:
         use = next((use for use in context.paths if use.node.range == node.range), None)
         return None if use is None else path_text(use, self.document, context)
 
-    def _property(self, expected: Expected) -> str | None:
+    def _property(self, path: Path, expected: Expected) -> str | None:
         if expected.known is not None and expected.known.name == expected.key:
             return property_text(expected.known)
-        if expected.within is None and expected.owner is not None:
-            return self._argument(expected)
-        return None
-
-    def _argument(self, expected: Expected) -> str | None:
-        """An argument of a call, whose shape is made from what is called."""
-        around = expected_at(self.scene, self.place.path[:-1]).object_shape
-        known = None if around is None else around.property(expected.key)
-        return None if known is None else property_text(known)
+        return argument_text(self.scene, path, expected) if path else None

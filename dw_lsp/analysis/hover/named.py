@@ -6,12 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dw_lsp.analysis.hover.properties import written
+from dw_lsp.analysis.iterations import StepCounts, step_counts
 from dw_lsp.analysis.last_run import LastRun, MadeFile, step_words
 from dw_lsp.analysis.names import same_name
 from dw_lsp.analysis.outputs import UNCERTAIN, step_output
+from dw_lsp.analysis.variable_values import resolved_values
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Node, Object, String, to_value
-from dw_lsp.workflow.model import Step, Workflow
+from dw_lsp.workflow.model import Step, Variable, Workflow
 from dw_lsp.workflow.references import split_result
 
 _LONGEST_VALUE = 400
@@ -28,15 +30,34 @@ def variable_text(document: Document, workflow: Workflow, name: str) -> str | No
     lines = sorted({document.lines.line_of(each.node.range.start) + 1 for each in uses})
     told = "not used" if not uses else f"used {_times(len(uses))}, in {_numbers(lines)}"
     declared = document.lines.line_of(variable.member.key.range.start) + 1
-    return "\n\n".join(
-        [f"variable **`{name}`**", _value(document, variable.member.value), f"*line {declared}; {told}*"]
-    )
+    parts = [
+        f"variable **`{name}`**",
+        _value(document, variable.member.value),
+        *_resolved(document, workflow, variable),
+    ]
+    return "\n\n".join([*parts, *_constraint(document, workflow, name), f"*line {declared}; {told}*"])
 
 
 def _value(document: Document, node: Node) -> str:
     text = document.text[node.range.start : node.range.end]
     shown = text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
-    return f"```json\n{shown}\n```"
+    fence = "````" if "```" in shown else "```"
+    return f"{fence}json\n{shown}\n{fence}"
+
+
+def _resolved(document: Document, workflow: Workflow, variable: Variable) -> Iterator[str]:
+    """The value behind a default that is itself a reference to a variable."""
+    value = resolved_values(workflow).get(variable.name)
+    if value is not None and value is not variable.member.value:
+        yield f"which is\n\n{_value(document, value)}"
+
+
+def _constraint(document: Document, workflow: Workflow, name: str) -> Iterator[str]:
+    """Which numbers the variable may have."""
+    constraints = workflow.root.get("variable_constraints")
+    node = constraints.get(name) if isinstance(constraints, Object) else None
+    if node is not None:
+        yield f"constrained by\n\n{_value(document, node)}"
 
 
 def _times(count: int) -> str:
@@ -69,7 +90,11 @@ def step_text(document: Document, workflow: Workflow, step: Step, last: LastRun 
     gives = "" if output == UNCERTAIN or output.kind == "any" else f", gives {output.kind}"
     properties = f" with {', '.join(f'`{each}`' for each in output.properties)}" if output.properties else ""
     head = f"step {step.index + 1} of {len(workflow.steps)} **`{name}`** — {_kind(step)}{gives}{properties}"
-    flow = [*_flow("after", _sources(workflow, step)), *_flow("used by", _users(workflow, step))]
+    flow = [
+        *_flow("after", _sources(workflow, step)),
+        *_flow("used by", _users(workflow, step)),
+        *_often(step_counts(workflow, step)),
+    ]
     parts = [head, "*" + "; ".join(flow) + "*" if flow else "", *_last(name, last, rich)]
     return "\n\n".join(part for part in parts if part)
 
@@ -110,6 +135,12 @@ def _flow(word: str, names: list[str]) -> list[str]:
     return [f"{word} {', '.join(f'`{name}`' for name in names)}"] if names else []
 
 
+def _often(counts: StepCounts) -> list[str]:
+    """How often a step runs, unless that is once for one result."""
+    told = [] if counts.iterations in (None, 1) else [f"runs {counts.iterations} times"]
+    return told + ([] if counts.results in (None, counts.iterations) else [f"gives {counts.results} results"])
+
+
 def _last(name: str, last: LastRun | None, rich: bool) -> Iterator[str]:
     run = None if last is None else last.steps.get(name)
     if run is None:
@@ -123,6 +154,8 @@ def _last(name: str, last: LastRun | None, rich: bool) -> Iterator[str]:
 
 
 def _thumbnail(picture: MadeFile) -> str:
+    if not Path(picture.path).is_absolute():
+        return f"`{picture.path}`"  # A path of the worker's machine, which is another one.
     # The fragment is for VS Code: it sets the size of an image in a hover.
     width = min(picture.width or _THUMBNAIL, _THUMBNAIL)
     address = Path(picture.path).as_uri()

@@ -7,6 +7,7 @@ import json
 from dw_lsp.analysis.completion.arguments import Argument
 from dw_lsp.analysis.completion.expected import Expected
 from dw_lsp.analysis.rules.values import wanted
+from dw_lsp.planning.output_names import extension_of
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.format.command import Command
 from dw_lsp.workflow.format.shapes import (
@@ -78,6 +79,12 @@ def object_text(expected: Expected) -> str:
     """What an object of the format is for."""
     shape = expected.object_shape
     return "" if shape is None or shape.name == "arguments" else shape.meaning
+
+
+def content_type_text(name: str) -> str | None:
+    """A content type: what files of it are called; `None` for one that is not known."""
+    extension = extension_of(name)
+    return None if extension is None else f"**`{name}`** — written as `{extension}`"
 
 
 def command_text(command: Command) -> str:

@@ -106,8 +106,9 @@ def _missing(text: str, call: Call, signature: Signature) -> Iterator[Finding]:
         return
     strangers = [each.key.value for each in call.arguments.members if signature.parameter(each.key.value) is None]
     for parameter in signature.parameters:
-        misspelt = nearest_names(parameter.name, strangers, likeness=0.7)  # That is told of where it stands.
-        if parameter.required and call.arguments.member(parameter.name) is None and not misspelt:
+        absent = parameter.required and call.arguments.member(parameter.name) is None
+        # A misspelt one is told of where it stands.
+        if absent and not nearest_names(parameter.name, strangers, likeness=0.7):
             place = Range(call.arguments.range.start, call.arguments.range.start + 1)
             related = (Related(call.place.range, f"`{call.name}` needs it"),)
             edits = insert_member(text, call.arguments, parameter.name, _placeholder(parameter))
