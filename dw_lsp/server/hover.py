@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING
 
 from lsprotocol import types
@@ -23,6 +24,7 @@ from dw_lsp.text.syntax_tree import Range
 if TYPE_CHECKING:
     from dw_lsp.server.app import Server
 
+_ESCAPED = re.compile(r"\\([\[\]<*_])")
 SIGNATURES = types.SignatureHelpOptions(trigger_characters=["{", ",", '"'])
 
 
@@ -51,7 +53,8 @@ def plain_text(markdown: str) -> str:
     """Our own Markdown without its marks, for clients that show it as it is."""
     lines = [line for line in markdown.split("\n") if not line.startswith("```") and set(line) - set("|- ")]
     text = "\n".join(line.strip("*") if line.startswith("*") else line for line in lines)
-    return text.replace("**", "").replace("`", "").replace("| ", "").replace(" |", "")
+    text = text.replace("**", "").replace("`", "").replace("| ", "").replace(" |", "")
+    return _ESCAPED.sub(r"\g<1>", text)
 
 
 def signature_at(server: Server, params: types.SignatureHelpParams) -> types.SignatureHelp | None:

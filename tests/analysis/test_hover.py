@@ -196,6 +196,95 @@ def test_the_last_run_is_shown_at_the_step(tmp_path: Path) -> None:
     assert str(picture) in shown(at(pipeline(), '"draw"'), last=last, rich=False)
 
 
+def test_a_step_that_runs_for_each_result_says_how_often() -> None:
+    text = pipeline(arguments={"prompt": ["a", "b", "c"], "num_images_per_prompt": 2})
+    assert "gives 6 results" in shown(at(text, '"draw"'))
+    assert "runs 6 times" in shown(at(text, '"cut"'))
+    assert "runs" not in shown(at(pipeline(), '"cut"')), "once is not worth a word"
+
+
+def test_a_variable_that_is_another_one_is_followed() -> None:
+    told = shown('{"id": "x", "variables": {"a|": "variable:b", "b": "end", "c": "variable:c"}, "steps": []}')
+    assert '"variable:b"' in told and '"end"' in told
+    assert "which is" not in shown('{"id": "x", "variables": {"c|": "variable:c"}, "steps": []}')
+
+
+def test_the_constraint_of_a_variable_is_told() -> None:
+    constraint = '"variable_constraints": {"frames": {"min_frames": 5}}'
+    assert '"min_frames": 5' in shown(f'{{"id": "x", "variables": {{"fra|mes": 9}}, {constraint}, "steps": []}}')
+
+
+def test_values_of_variables_are_told_as_their_variable() -> None:
+    assert "variable **`a`**" in shown('{"id": "x", "variables": {"a": "te|xt"}, "steps": []}')
+
+
+def test_a_fence_in_a_value_does_not_end_its_block() -> None:
+    assert shown('{"id": "x", "variables": {"a|": "```\\n![x](https://a.b/c)"}, "steps": []}').count("````") == 2
+
+
+def test_items_of_a_list_are_told_as_their_list() -> None:
+    text = pipeline(configuration={"component_type": "FluxPipeline", "shared_components": ["vae"]})
+    assert shown(at(text, '"vae"')).startswith("**`shared_components`**")
+
+
+def test_content_types_are_told_with_their_extension() -> None:
+    result = '"result": {"content_type": "image/p|ng"}'
+    assert "`.png`" in shown(f'{{"id": "x", "steps": [{{"name": "a", "task": {{}}, {result}}}]}}')
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ('"constant:a.B"', "a Python module"),
+        ('"https://a.b/c.png"', "Path or address"),
+        ('"location"', "Path or address"),
+        ('"reference_type"', "Class of the object"),
+        ('"from_arguments"', "Arguments with which it is made"),
+    ],
+)
+def test_values_with_a_meaning_of_their_own_are_told(written: str, told: str) -> None:
+    made = {"reference_type": "sdnq.Thing", "from_arguments": {"a": 1}}
+    arguments = {"sigmas": "constant:a.B", "image": {"location": "https://a.b/c.png"}, "references": [made]}
+    assert told in shown(at(pipeline(arguments=arguments), written))
+
+
+@needs_diffusers
+def test_keywords_of_the_loader_are_told_as_the_class_documents_them() -> None:
+    loading = {"model_name": "a/b", "local_files_only": True}
+    assert "local model weights" in shown(at(pipeline(from_pretrained_arguments=loading), '"local_files_only"'))
+
+
+@needs_diffusers
+def test_arguments_of_a_class_that_only_chooses_are_told() -> None:
+    text = pipeline(configuration={"component_type": "AutoPipelineForText2Image"}, arguments={"true_cfg_scale": 4.0})
+    told = shown(at(text, '"strength"'))
+    assert "float" in told and "`AutoPipelineForText2Image` chooses" in told
+
+
+@needs_diffusers
+def test_arguments_of_a_class_that_is_absent_say_so() -> None:
+    configuration = {"configuration": {"config_type": "nowhere.Config"}, "arguments": {"bits": 4}}
+    part = {
+        "configuration": {"component_type": "FluxTransformer2DModel"},
+        "quantization_config": configuration,
+        "from_pretrained_arguments": {"model_name": "a/b"},
+    }
+    told = shown(at(pipeline(transformer=part), '"bits"'))
+    assert "argument of `nowhere.Config`" in told and "pip install nowhere" in told
+
+
+def test_somebody_elses_prose_makes_no_links(tmp_path: Path) -> None:
+    child = {"id": "child", "description": "![x](https://a.b/c.png)", "steps": []}
+    (tmp_path / "child.dw.json").write_text(json.dumps(child), encoding="utf-8")
+    call = '{"name": "a", "workflow": {"path": "./chi|ld.dw.json"}}'
+    assert "!\\[x\\](" in shown(f'{{"id": "x", "steps": [{call}]}}', tmp_path)
+
+
+def test_a_picture_on_the_workers_machine_is_named_and_not_shown() -> None:
+    last = LastRun("succeeded", 1, {"draw": StepRun("ran", 1, None, (MadeFile("there/a.png", "image/png"),))})
+    assert "`there/a.png`" in shown(at(pipeline(), '"draw"'), last=last)
+
+
 @pytest.mark.parametrize("text", ["|", "{|}", '{"steps": [|]}', "// com|ment", '{"id": "x", "steps": [] |}', '["a|"]'])
 def test_where_nothing_is_to_be_said_nothing_is_shown(text: str) -> None:
     assert shown(text) == ""

@@ -19,7 +19,7 @@ from dw_lsp.workflow.path_uses import PathUse
 from dw_lsp.workflow.reader import read
 
 #: What would make a link, a picture or markup of somebody else's prose.
-_SPECIAL = re.compile(r"[\\\[\]<`*_]")
+_SPECIAL = re.compile(r"[\[\]<`*_]")
 _MOST_PARTS, _MOST_VARIABLES = 16, 20
 
 
