@@ -257,7 +257,7 @@ def test_keywords_of_the_loader_are_told_as_the_class_documents_them() -> None:
 @needs_diffusers
 def test_arguments_of_a_class_that_only_chooses_are_told() -> None:
     text = pipeline(configuration={"component_type": "AutoPipelineForText2Image"}, arguments={"true_cfg_scale": 4.0})
-    told = shown(at(text, '"strength"'))
+    told = shown(at(text, '"true_cfg_scale"'))
     assert "float" in told and "`AutoPipelineForText2Image` chooses" in told
 
 
