@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
@@ -15,13 +16,13 @@ from pygls.uris import to_fs_path
 import dw_lsp
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
 from dw_lsp.catalog.catalog import forget_catalogs
-from dw_lsp.server import completion, editing, hover, navigation, structure
 from dw_lsp.server.arguments import COMMANDS
 from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
 from dw_lsp.server.convert import change_of, encoding_of
 from dw_lsp.server.diagnostics import Diagnostics
 from dw_lsp.server.documents import Documents, path_of
+from dw_lsp.server.features import FEATURES, Feature, load_all
 from dw_lsp.server.last_runs import LastRuns
 from dw_lsp.server.notifications import Notifications
 from dw_lsp.server.orphans import leave_with
@@ -32,6 +33,9 @@ from dw_lsp.supervisor.supervisor import Supervisor
 from dw_lsp.text.document import Document
 from dw_lsp.text.positions import Encoding
 from dw_lsp.workflow.recognition import is_workflow
+
+if TYPE_CHECKING:
+    from dw_lsp.server.completion import Proposed
 
 #: Files whose change on disk may concern an open workflow: other workflows, what describes a model, weights, media.
 WATCHED = ("json", "jsonc", "safetensors", "gguf", "png", "jpg", "jpeg", "webp", "gif", "mp4", "wav")
@@ -64,11 +68,17 @@ class Server(QuietLanguageServer):
             lambda: self.configuration.settings,
             self.notifications.submitted,
         )
-        self.proposed = completion.Proposed()
         self.last_runs = LastRuns()
         self._ready = False
         self._told_of_catalogue = False
         self.watches_client = True
+
+    @functools.cached_property
+    def proposed(self) -> Proposed:
+        """The completions that were given last."""
+        from dw_lsp.server.completion import Proposed  # With the first completion, not at the start.
+
+        return Proposed()
 
     def encoding(self) -> Encoding:
         """How the client counts characters."""
@@ -112,7 +122,7 @@ class Server(QuietLanguageServer):
         await self.configuration.pull()
         self._ready = True
         self.diagnostics.schedule_all()
-        asyncio.get_running_loop().call_later(SETTLED_SECONDS, spare_the_collector)
+        asyncio.get_running_loop().call_later(SETTLED_SECONDS, settle)
 
     def opened(self, document: Document) -> None:
         """A document was opened: if it turns out to be a workflow, the worker is started ahead of its first run."""
@@ -144,11 +154,12 @@ class Server(QuietLanguageServer):
         await self.supervisor.close()
 
 
-def spare_the_collector() -> None:
-    """Let garbage collections pass over what will never be garbage: the protocol's classes alone cost 40 ms a time.
+def settle() -> None:
+    """Import the rest, and let garbage collections pass over what will never be garbage: that alone costs 40 ms a time.
 
     A large document has 20,000 objects, dropped together at the next key stroke: looking among them sooner is in vain.
     """
+    load_all()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
@@ -276,7 +287,7 @@ async def shutdown(server: Server, params: None) -> None:
     await server.supervisor.close()
 
 
-#: Everything that the server answers, besides the commands.
+#: Everything that the server answers, besides the commands and what a client asks of a document (`FEATURES`).
 TABLE: dict[str, tuple[Callable[..., Any], Any]] = {
     types.INITIALIZE: (initialize, None),
     types.INITIALIZED: (initialized, None),
@@ -288,31 +299,6 @@ TABLE: dict[str, tuple[Callable[..., Any], Any]] = {
     types.TEXT_DOCUMENT_DID_CHANGE: (did_change, None),
     types.TEXT_DOCUMENT_DID_SAVE: (did_save, types.SaveOptions(include_text=False)),
     types.TEXT_DOCUMENT_DID_CLOSE: (did_close, None),
-    types.TEXT_DOCUMENT_CODE_LENS: (hover.code_lens, types.CodeLensOptions(resolve_provider=False)),
-    types.TEXT_DOCUMENT_HOVER: (hover.hover_at, None),
-    types.TEXT_DOCUMENT_SIGNATURE_HELP: (hover.signature_at, hover.SIGNATURES),
-    types.TEXT_DOCUMENT_INLAY_HINT: (hover.inlay_hints_in, None),
-    types.TEXT_DOCUMENT_COMPLETION: (completion.complete_at, completion.OPTIONS),
-    types.COMPLETION_ITEM_RESOLVE: (completion.resolve, None),
-    types.TEXT_DOCUMENT_DEFINITION: (navigation.definition, None),
-    types.TEXT_DOCUMENT_REFERENCES: (navigation.find_references, None),
-    types.TEXT_DOCUMENT_DOCUMENT_HIGHLIGHT: (navigation.document_highlight, None),
-    types.TEXT_DOCUMENT_PREPARE_RENAME: (navigation.prepare, None),
-    types.TEXT_DOCUMENT_RENAME: (navigation.rename_symbol, types.RenameOptions(prepare_provider=True)),
-    types.TEXT_DOCUMENT_PREPARE_CALL_HIERARCHY: (navigation.prepare_call_hierarchy, None),
-    types.CALL_HIERARCHY_INCOMING_CALLS: (navigation.call_hierarchy_incoming, None),
-    types.CALL_HIERARCHY_OUTGOING_CALLS: (navigation.call_hierarchy_outgoing, None),
-    types.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (structure.document_symbol, None),
-    types.WORKSPACE_SYMBOL: (structure.workspace_symbol, None),
-    types.TEXT_DOCUMENT_FOLDING_RANGE: (structure.folding_range, None),
-    types.TEXT_DOCUMENT_SELECTION_RANGE: (structure.selection_range, None),
-    types.TEXT_DOCUMENT_DOCUMENT_LINK: (structure.document_link, None),
-    types.DOCUMENT_LINK_RESOLVE: (structure.document_link_resolve, None),
-    types.TEXT_DOCUMENT_SEMANTIC_TOKENS_FULL: (structure.semantic_tokens_full, structure.LEGEND),
-    types.TEXT_DOCUMENT_SEMANTIC_TOKENS_RANGE: (structure.semantic_tokens_range, structure.LEGEND),
-    types.TEXT_DOCUMENT_CODE_ACTION: (editing.code_action, editing.CODE_ACTIONS),
-    types.TEXT_DOCUMENT_FORMATTING: (editing.formatting, None),
-    types.TEXT_DOCUMENT_RANGE_FORMATTING: (editing.range_formatting, None),
     types.WINDOW_WORK_DONE_PROGRESS_CANCEL: (cancel_progress, None),
 }
 
@@ -322,6 +308,8 @@ def create_server() -> Server:
     server = Server()
     for method, (function, options) in TABLE.items():
         server.feature(method, options)(_bound(function, server))
+    for method, feature in FEATURES.items():
+        server.feature(method, feature.options)(_bound_later(feature, server))
     for name in COMMANDS:
         server.command(name)(_command(server, name))
     return server
@@ -341,6 +329,21 @@ def _bound(function: Callable[..., Any], server: Server) -> Callable[..., Any]:
 
     def handle_at_once(params: Any = None) -> Any:
         return function(server, params)
+
+    return handle_at_once
+
+
+def _bound_later(feature: Feature, server: Server) -> Callable[..., Any]:
+    """The same for a function whose module is imported when it is called."""
+    if feature.waits:
+
+        async def handle(params: Any = None) -> Any:
+            return await feature.load()(server, params)
+
+        return handle
+
+    def handle_at_once(params: Any = None) -> Any:
+        return feature.load()(server, params)
 
     return handle_at_once
 

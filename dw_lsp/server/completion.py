@@ -21,8 +21,6 @@ from dw_lsp.text.positions import Encoding, Position
 if TYPE_CHECKING:
     from dw_lsp.server.app import Server
 
-#: What asks by itself: the first quote, the colon behind a key or a prefix, parts of paths and names, the next place.
-OPTIONS = types.CompletionOptions(trigger_characters=['"', ":", "/", ".", ",", " "], resolve_provider=True)
 #: Lists whose items may still be asked about.
 _KEPT_LISTS = 4
 _KINDS: dict[Kind, types.CompletionItemKind] = {

@@ -24,15 +24,6 @@ if TYPE_CHECKING:
     from dw_lsp.server.app import Server
 
 _Result = TypeVar("_Result")
-CODE_ACTIONS = types.CodeActionOptions(
-    code_action_kinds=[
-        types.CodeActionKind.QuickFix,
-        types.CodeActionKind.RefactorExtract,
-        types.CodeActionKind.RefactorInline,
-        "source.fixAll.dw",
-    ],
-    resolve_provider=False,
-)
 #: Deeper indentation is nobody's wish.
 _WIDEST_TAB = 16
 

@@ -11,9 +11,9 @@ from lsprotocol import types
 from dw_lsp.analysis.code_lenses import code_lenses
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
 from dw_lsp.analysis.hover.hover import hover
-from dw_lsp.analysis.inlay_hints import inlay_hints
+from dw_lsp.analysis.inlay_hints import inlay_hints, tooltip_of
 from dw_lsp.analysis.last_run import LastRun
-from dw_lsp.analysis.signature_help import signature_help
+from dw_lsp.analysis.signature_help import ShownParameter, signature_help
 from dw_lsp.server.convert import lsp_position, lsp_range
 from dw_lsp.server.diagnostics import is_large
 from dw_lsp.server.subject import subject_of
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from dw_lsp.server.app import Server
 
 _ESCAPED = re.compile(r"\\([\[\]<*_])")
-SIGNATURES = types.SignatureHelpOptions(trigger_characters=["{", ",", '"'])
 
 
 def hover_at(server: Server, params: types.HoverParams) -> types.Hover | None:
@@ -65,18 +64,44 @@ def signature_at(server: Server, params: types.SignatureHelpParams) -> types.Sig
     shown = signature_help(subject.document, subject.offset(params.position), subject.workspace)
     if shown is None:
         return None
-    # Places in a label are counted in UTF-16, whatever the documents are counted in; all of ours are plain ASCII.
-    parameters = [
-        types.ParameterInformation(
-            label=(each.start, each.end),
-            documentation=types.MarkupContent(kind=types.MarkupKind.Markdown, value=each.documentation),
-        )
-        for each in shown.parameters
-    ]
+    document = server.client_capabilities.text_document
+    can = document.signature_help.signature_information if document and document.signature_help else None
     # Beyond the last one there is none: so a client marks nothing for an argument that the call does not have.
-    active = len(parameters) if shown.active is None else shown.active
-    information = types.SignatureInformation(label=shown.label, parameters=parameters, active_parameter=active)
+    active = len(shown.parameters) if shown.active is None else shown.active
+    information = types.SignatureInformation(
+        label=shown.label,
+        documentation=_documentation(shown.documentation, can),
+        parameters=[
+            types.ParameterInformation(
+                label=_label(shown.label, each, can), documentation=_documentation(each.documentation, can)
+            )
+            for each in shown.parameters
+        ],
+        active_parameter=active,
+    )
     return types.SignatureHelp(signatures=[information], active_signature=0, active_parameter=active)
+
+
+def _label(
+    label: str, parameter: ShownParameter, can: types.ClientSignatureInformationOptions | None
+) -> str | tuple[int, int]:
+    """An argument's place in the label, or its text for a client that knows no places."""
+    if can is None or can.parameter_information is None or not can.parameter_information.label_offset_support:
+        return label[parameter.start : parameter.end]
+    # Places in a label are counted in UTF-16, whatever the documents are counted in.
+    start, end = (len(label[:place].encode("utf-16-le")) // 2 for place in (parameter.start, parameter.end))
+    return start, end
+
+
+def _documentation(text: str, can: types.ClientSignatureInformationOptions | None) -> types.MarkupContent | str | None:
+    """Documentation in a form that the client shows."""
+    if not text:
+        return None
+    formats = can.documentation_format if can is not None else None
+    if formats is None:
+        return text
+    kind = types.MarkupKind.Markdown if types.MarkupKind.Markdown in formats else types.MarkupKind.PlainText
+    return types.MarkupContent(kind=kind, value=text)
 
 
 def inlay_hints_in(server: Server, params: types.InlayHintParams) -> list[types.InlayHint]:
@@ -88,16 +113,36 @@ def inlay_hints_in(server: Server, params: types.InlayHintParams) -> list[types.
         subject.document.lines.offset(Position(place.line, place.character), subject.encoding)
         for place in (params.range.start, params.range.end)
     )
-    last = server.last_runs.get(params.text_document.uri)
+    document, last = subject.document, server.last_runs.get(params.text_document.uri)
+    asks = _asks_for_tooltips(server.client_capabilities)
     return [
         types.InlayHint(
-            position=lsp_position(subject.document.lines, hint.offset, subject.encoding),
+            position=lsp_position(document.lines, hint.offset, subject.encoding),
             label=hint.label,
-            tooltip=hint.tooltip or None,
+            tooltip=None if asks else hint.tooltip or None,
             padding_left=True,
+            data=[document.uri, document.version, hint.offset] if asks else None,
         )
-        for hint in inlay_hints(subject.document, Range(start, max(start, end)), subject.workspace, last)
+        for hint in inlay_hints(document, Range(start, max(start, end)), subject.workspace, last)
     ]
+
+
+def _asks_for_tooltips(capabilities: types.ClientCapabilities) -> bool:
+    """Whether the client asks for a note's tooltip once it is needed."""
+    document = capabilities.text_document
+    options = document.inlay_hint.resolve_support if document and document.inlay_hint else None
+    return options is not None and "tooltip" in options.properties
+
+
+def inlay_hint_resolve(server: Server, hint: types.InlayHint) -> types.InlayHint:
+    """A note with its tooltip: the whole value and the argument's default, or the class; not after a change."""
+    match hint.data:
+        case [str(uri), int(version), int(offset)]:
+            subject = subject_of(server, uri)
+            if subject is not None and subject.document.version == version:
+                text = tooltip_of(subject.document, offset, subject.workspace)
+                hint.tooltip = types.MarkupContent(kind=types.MarkupKind.Markdown, value=text) if text else None
+    return hint
 
 
 async def code_lens(server: Server, params: types.CodeLensParams) -> list[types.CodeLens]:

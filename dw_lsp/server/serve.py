@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 
-from dw_lsp.server.app import create_server, spare_the_collector
+from dw_lsp.server.app import create_server, settle
 from dw_lsp.server.transport import StandardOutput, read_on_thread
 
 #: When the collector is at work at the latest, in seconds: a client may never say that it is ready.
@@ -24,7 +24,7 @@ def serve_stdio() -> int:
 
     async def serve() -> int:
         loop = asyncio.get_running_loop()
-        loop.call_later(LONGEST_START, spare_the_collector)
+        loop.call_later(LONGEST_START, settle)
         reader = read_on_thread(sys.stdin.buffer, loop)
         return await create_server().talk(reader, StandardOutput(descriptor))
 

@@ -22,7 +22,6 @@ from dw_lsp.text.syntax_tree import Range
 if TYPE_CHECKING:
     from dw_lsp.server.app import Server
 
-LEGEND = types.SemanticTokensLegend(token_types=list(TOKEN_TYPES), token_modifiers=list(TOKEN_MODIFIERS))
 _TYPE_NUMBER = {name: number for number, name in enumerate(TOKEN_TYPES)}
 _MODIFIER_BIT = {name: 1 << number for number, name in enumerate(TOKEN_MODIFIERS)}
 _KIND: dict[SymbolKind, types.SymbolKind] = {
