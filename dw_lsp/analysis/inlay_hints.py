@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dw_lsp.analysis.calls import loaded_pipeline, pipeline_class
+from dw_lsp.analysis.hover.classes import class_text
+from dw_lsp.analysis.hover.hover import hover
 from dw_lsp.analysis.last_run import LastRun, step_words
 from dw_lsp.analysis.names import workflow_of
 from dw_lsp.analysis.variable_values import resolved_values
 from dw_lsp.analysis.workspace import Workspace
+from dw_lsp.catalog.classes import ClassEntry
+from dw_lsp.text.cursor import locate
 from dw_lsp.text.document import Document, folder_of
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range, String, to_value
 from dw_lsp.workflow.model import Workflow
@@ -39,6 +43,31 @@ def inlay_hints(
     return tuple(hint for hint in found if place.contains(hint.offset))
 
 
+def tooltip_of(document: Document, offset: int, workspace: Workspace) -> str:
+    """What is told of a note when it is asked about: the whole value, and the argument's default or the class.
+
+    Arguments: the note's offset.
+    """
+    workflow = workflow_of(document)
+    if workflow is None:
+        return ""
+    for place, entry in _classes_called_again(document, workflow, workspace):
+        if place == offset:
+            return class_text(entry, workspace)
+    note = next((note for note in _values(workflow) if note.offset == offset), None)
+    members = locate(document, offset - 1).members
+    if note is None or not members:
+        return ""
+    told = hover(document, members[-1].key.range.start, workspace)
+    return "\n\n".join([*_block(note.tooltip), *([told.text] if told is not None else [])])
+
+
+def _block(text: str) -> list[str]:
+    """A text as it is, in Markdown."""
+    fence = "````" if "```" in text else "```"
+    return [f"{fence}\n{text}\n{fence}"] if text else []
+
+
 def _values(workflow: Workflow) -> Iterator[InlayHint]:
     values = resolved_values(workflow)
     for use in workflow.uses:
@@ -61,6 +90,14 @@ def _short(node: Node) -> tuple[str, str]:
 
 
 def _called_again(document: Document, workflow: Workflow, workspace: Workspace) -> Iterator[InlayHint]:
+    for offset, entry in _classes_called_again(document, workflow, workspace):
+        yield InlayHint(offset, entry.name)
+
+
+def _classes_called_again(
+    document: Document, workflow: Workflow, workspace: Workspace
+) -> Iterator[tuple[int, ClassEntry]]:
+    """The classes behind steps that call another one's pipeline, and the offsets behind its name."""
     folder = folder_of(document.uri)
     for step in workflow.steps:
         name = step.body.get("reference_name") if isinstance(step.body, Object) else None
@@ -68,7 +105,7 @@ def _called_again(document: Document, workflow: Workflow, workspace: Workspace) 
         if isinstance(name, String) and pipeline is not None:
             entry, _ = pipeline_class(workflow, pipeline, workspace, folder)
             if entry is not None:
-                yield InlayHint(name.range.end, entry.name)
+                yield name.range.end, entry
 
 
 def _runs(workflow: Workflow, last: LastRun | None) -> Iterator[InlayHint]:

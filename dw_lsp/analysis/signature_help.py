@@ -14,7 +14,10 @@ from dw_lsp.analysis.workspace import Workspace
 from dw_lsp.text.cursor import Path
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Object, String
+from dw_lsp.workflow.format.commands import COMMANDS
+from dw_lsp.workflow.format.pipeline import PIPELINE
 from dw_lsp.workflow.format.shapes import AnyShape, ObjectShape, Property
+from dw_lsp.workflow.format.task import PIPELINE_REFERENCE
 from dw_lsp.workflow.reader import read
 
 _ARGUMENTS = frozenset({"arguments", "from_config_args", "from_arguments"})
@@ -57,7 +60,7 @@ def signature_help(document: Document, offset: int, workspace: Workspace) -> Sho
     inside = spot.place.path[len(path) :]
     key = document.text[spot.range.start : spot.range.end].strip("\"'") if spot.asked == "key" else ""
     at_hand = key or (str(inside[0]) if inside else "")
-    return _shown(_called(scene, expected), shape, at_hand)
+    return _shown(_called(scene, expected), shape, at_hand, _documentation(scene, expected))
 
 
 def _arguments_path(path: Path) -> Path | None:
@@ -86,13 +89,25 @@ def _types(node: object) -> list[object]:
     return [member.value for member in node.members if member.key.value.endswith("_type")]
 
 
-def _shown(name: str, shape: ObjectShape, at_hand: str) -> ShownSignature:
+def _documentation(scene: Scene, expected: Expected) -> str:
+    """What is called, in a sentence."""
+    command = expected.owner.get("command") if expected.owner is not None else None
+    if isinstance(command, String) and command.value in COMMANDS:
+        return COMMANDS[command.value].meaning
+    if expected.within not in (PIPELINE, PIPELINE_REFERENCE) or scene.pipeline_class is None:
+        return ""
+    source = scene.workspace.catalog.source(scene.pipeline_class)
+    return source.summary if source is not None else ""
+
+
+def _shown(name: str, shape: ObjectShape, at_hand: str, documentation: str) -> ShownSignature:
     label, parameters = f"{name}(", list[ShownParameter]()
     for index, known in enumerate(shape.properties):
         start = len(label) + (2 if index else 0)
         label += (", " if index else "") + _written(known)
         parameters.append(ShownParameter(start, len(label), known.meaning))
-    return ShownSignature(label + ")", tuple(parameters), _number([known.name for known in shape.properties], at_hand))
+    active = _number([known.name for known in shape.properties], at_hand)
+    return ShownSignature(label + ")", tuple(parameters), active, documentation)
 
 
 def _number(names: list[str], at_hand: str) -> int | None:

@@ -33,6 +33,7 @@ class Feature:
 _COMPLETION = types.CompletionOptions(trigger_characters=['"', ":", "/", ".", ",", " "], resolve_provider=True)
 _RENAMES = types.RenameOptions(prepare_provider=True)
 _SIGNATURES = types.SignatureHelpOptions(trigger_characters=["{", ",", '"'])
+_NOTES = types.InlayHintOptions(resolve_provider=True)
 _CODE_ACTIONS = types.CodeActionOptions(
     code_action_kinds=[
         types.CodeActionKind.QuickFix,
@@ -54,7 +55,8 @@ FEATURES: Mapping[str, Feature] = {
     ),
     types.TEXT_DOCUMENT_HOVER: Feature("hover", "hover_at"),
     types.TEXT_DOCUMENT_SIGNATURE_HELP: Feature("hover", "signature_at", _SIGNATURES),
-    types.TEXT_DOCUMENT_INLAY_HINT: Feature("hover", "inlay_hints_in"),
+    types.TEXT_DOCUMENT_INLAY_HINT: Feature("hover", "inlay_hints_in", _NOTES),
+    types.INLAY_HINT_RESOLVE: Feature("hover", "inlay_hint_resolve"),
     types.TEXT_DOCUMENT_COMPLETION: Feature("completion", "complete_at", _COMPLETION, waits=True),
     types.COMPLETION_ITEM_RESOLVE: Feature("completion", "resolve", waits=True),
     types.TEXT_DOCUMENT_DEFINITION: Feature("navigation", "definition"),

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dw_lsp.analysis.code_lenses import code_lenses
-from dw_lsp.analysis.inlay_hints import InlayHint, inlay_hints
+from dw_lsp.analysis.inlay_hints import InlayHint, inlay_hints, tooltip_of
 from dw_lsp.analysis.last_run import LastRun, StepRun
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.catalog.catalog import catalog_of
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Range
 
+WRITTEN = sorted((Path(__file__).resolve().parents[1] / "data" / "workflows").glob("*.dw.json"))
 LAST = LastRun("succeeded", 14.0, {"draw": StepRun("reused", 0.1), "again": StepRun("ran", 4.25, 3_100_000_000)})
 
 
@@ -76,3 +78,39 @@ def test_lenses_tell_of_the_last_run() -> None:
 @pytest.mark.parametrize("text", ["", "{", '{"steps": [{"name": "a", "pipeline_reference": {"reference_name": "', "[]"])
 def test_broken_documents_have_what_can_be_told(text: str) -> None:
     assert isinstance(hints(text, LAST), list)
+
+
+def tooltip(text: str, behind: str) -> str:
+    """What is told of the note behind a text."""
+    offset = text.index(behind) + len(behind)
+    return tooltip_of(Document("file:///x.dw.json", text), offset, DiskWorkspace([]))
+
+
+def test_a_note_that_is_asked_about_tells_the_whole_value_and_the_default_of_the_argument() -> None:
+    told = tooltip(flow(prompt="x" * 60, height=512), '"variable:prompt"')
+    assert "x" * 60 in told
+    if catalog_of(None).installed:
+        assert "The prompt" in told and "int | None = None" in tooltip(flow(height=512), '"variable:height"')
+        assert "FluxPipeline(prompt=None" in tooltip(flow(), '"reference_name": "draw"')
+
+
+def test_where_there_is_no_note_nothing_is_told() -> None:
+    text = flow(prompt="a cat")
+    workspace = DiskWorkspace([])
+    found = {
+        offset for offset in range(-1, len(text) + 2) if tooltip_of(Document("x.dw.json", text), offset, workspace)
+    }
+    assert found <= {text.index('"variable:prompt"') + len('"variable:prompt"'), text.rindex('"draw"') + 6}
+
+
+def test_a_variable_that_is_another_one_is_followed() -> None:
+    (found,) = [hint for text, hint in hints(flow(prompt="variable:other", other=3)) if text == "variable:prompt"]
+    assert found.label == "= 3"
+    assert not [hint for text, hint in hints(flow(prompt="variable:prompt")) if text == "variable:prompt"]
+
+
+@pytest.mark.parametrize("file", WRITTEN, ids=lambda file: file.name)
+def test_every_document_may_be_cut_off_anywhere(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    for offset in range(0, len(text), 5):
+        assert isinstance(hints(text[:offset], LAST), list)

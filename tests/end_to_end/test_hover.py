@@ -22,16 +22,20 @@ FLOW = json.dumps(
                 "name": "😀 code",
                 "task": {"command": "qr_code", "arguments": {"qr_code_contents": "😀", "width": "variable:size"}},
                 "result": {"content_type": "image/png"},
-            }
+            },
+            {"name": "call", "workflow": {"path": "./child.dw.json", "arguments": {"end": 3}}},
         ],
     },
     ensure_ascii=False,
 )
+CHILD = json.dumps({"id": "child", "variables": {"😀": 1, "end": 2}, "steps": []}, ensure_ascii=False)
 WIDTHS = {"utf-8": lambda text: len(text.encode()), "utf-16": lambda text: len(text.encode("utf-16-le")) // 2}
 
 
-def capabilities(encoding: str, markdown: bool) -> dict[str, Any]:
-    formats = ["markdown", "plaintext"] if markdown else ["plaintext"]
+def capabilities(encoding: str, rich: bool) -> dict[str, Any]:
+    """A client that shows Markdown and asks for details, or one that does neither."""
+    formats = ["markdown", "plaintext"] if rich else ["plaintext"]
+    signature = {"documentationFormat": formats, "parameterInformation": {"labelOffsetSupport": rich}}
     return {
         "general": {"positionEncodings": [encoding, "utf-16"]},
         "window": {"workDoneProgress": True},
@@ -40,7 +44,11 @@ def capabilities(encoding: str, markdown: bool) -> dict[str, Any]:
             "codeLens": {"refreshSupport": True},
             "inlayHint": {"refreshSupport": True},
         },
-        "textDocument": {"hover": {"contentFormat": formats}},
+        "textDocument": {
+            "hover": {"contentFormat": formats},
+            "signatureHelp": {"signatureInformation": signature},
+            "inlayHint": {"resolveSupport": {"properties": ["tooltip"]}} if rich else {},
+        },
     }
 
 
@@ -48,9 +56,11 @@ def capabilities(encoding: str, markdown: bool) -> dict[str, Any]:
 async def session(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """A server without a worker, with a document of one line open."""
     folder = tmp_path_factory.mktemp("hover")
+    (folder / "child.dw.json").write_text(CHILD, encoding="utf-8")
     settings = {"worker": {"prewarm": "onRun"}}
     async with client(folder, capabilities(request.param, request.param == "utf-16"), settings) as connected:
         connected.uri, connected.width = (folder / "flow.dw.json").as_uri(), WIDTHS[request.param]  # type: ignore[attr-defined]
+        connected.rich = request.param == "utf-16"  # type: ignore[attr-defined]
         connected.open(connected.uri, FLOW)  # type: ignore[attr-defined]
         await connected.diagnostics(connected.uri, 1)  # type: ignore[attr-defined]
         yield connected
@@ -80,8 +90,24 @@ async def test_nothing_is_told_where_there_is_nothing(session: Client) -> None:
 async def test_the_signature_marks_the_argument_at_hand(session: Client) -> None:
     shown = await session.request("textDocument/signatureHelp", at(session, '"variable:size"'))
     (signature,) = shown["signatures"]
-    start, end = signature["parameters"][shown["activeParameter"]]["label"]
-    assert signature["label"][start:end].startswith("width:")
+    assert "QR code" in str(signature["documentation"])
+    assert active_label(shown).startswith("width:")
+
+
+def active_label(shown: dict[str, Any]) -> str:
+    """The text of the argument at hand: places in a label are counted in UTF-16 in every session."""
+    (signature,) = shown["signatures"]
+    place = signature["parameters"][shown["activeParameter"]]["label"]
+    if isinstance(place, str):
+        return place
+    return signature["label"].encode("utf-16-le")[2 * place[0] : 2 * place[1]].decode("utf-16-le")
+
+
+async def test_an_argument_behind_an_emoji_is_marked(session: Client) -> None:
+    shown = await session.request("textDocument/signatureHelp", at(session, '"end"'))
+    assert active_label(shown).startswith("end:")
+    is_place = isinstance(shown["signatures"][0]["parameters"][1]["label"], list)
+    assert is_place == session.rich, "places only for clients that know them"  # type: ignore[attr-defined]
 
 
 async def test_values_are_noted_behind_their_uses(session: Client) -> None:
@@ -93,6 +119,15 @@ async def test_values_are_noted_behind_their_uses(session: Client) -> None:
     (hint,) = hints
     end = FLOW.index('"variable:size"') + len('"variable:size"')
     assert (hint["label"], hint["position"]["character"]) == ("= 64", session.width(FLOW[:end]))  # type: ignore[attr-defined]
+    if session.rich:  # type: ignore[attr-defined]
+        resolved = await session.request("inlayHint/resolve", hint)
+        assert "**`width`**" in resolved["tooltip"]["value"] and resolved["label"] == "= 64"
+        uri, version, offset = hint["data"]
+        for data in ([uri, version + 1, offset], [uri, version, -5], ["file:///unknown", 1, 0], {"a": 1}, None):
+            answer = await session.request("inlayHint/resolve", {**hint, "data": data})
+            assert answer.get("tooltip") is None, "what was changed since is not told of"
+    else:
+        assert "data" not in hint
 
 
 async def test_a_run_is_shown_at_its_steps(workspace: Path) -> None:
