@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dw_lsp.planning.plan import Counts
-from dw_lsp.workflow.model import Step, Workflow
+from dw_lsp.text.document import Document, derived
 from dw_lsp.workflow.resolved import InvalidInput
 from dw_lsp.workflow.substitution import resolve
 
@@ -18,17 +19,12 @@ class StepCounts:
     results: int | None = None
 
 
-UNKNOWN = StepCounts()
-
-
-def step_counts(workflow: Workflow, step: Step) -> StepCounts:
-    """How often a step runs; `UNKNOWN` in a workflow that cannot be run as it is."""
+@derived
+def step_counts(document: Document) -> Mapping[str, StepCounts]:
+    """How often each step runs, by its name; nothing for a workflow that cannot be run as it is."""
     try:
-        resolved = resolve(workflow.root, {})
+        workflow = resolve(document.root, {})
     except InvalidInput:
-        return UNKNOWN
-    found = resolved.step(step.name.value) if step.name is not None else None
-    if found is None:
-        return UNKNOWN
-    counts = Counts(resolved)
-    return StepCounts(counts.iterations(found), counts.results(found))
+        return {}
+    counts = Counts(workflow)
+    return {step.name: StepCounts(counts.iterations(step), counts.results(step)) for step in workflow.steps}

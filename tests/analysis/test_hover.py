@@ -196,6 +196,12 @@ def test_the_last_run_is_shown_at_the_step(tmp_path: Path) -> None:
     assert str(picture) in shown(at(pipeline(), '"draw"'), last=last, rich=False)
 
 
+def test_the_flow_is_told_among_steps_that_are_none_or_have_no_name() -> None:
+    used = '{"task": {"command": "crop_square", "arguments": {"image": "previous_result:a"}}}'
+    told = shown(f'{{"id": "x", "steps": [1, {{"name": "|a", "task": {{}}}}, null, {used}]}}')
+    assert "used by `step 4`" in told
+
+
 def test_a_step_that_runs_for_each_result_says_how_often() -> None:
     text = pipeline(arguments={"prompt": ["a", "b", "c"], "num_images_per_prompt": 2})
     assert "gives 6 results" in shown(at(text, '"draw"'))

@@ -90,10 +90,11 @@ def step_text(document: Document, workflow: Workflow, step: Step, last: LastRun 
     gives = "" if output == UNCERTAIN or output.kind == "any" else f", gives {output.kind}"
     properties = f" with {', '.join(f'`{each}`' for each in output.properties)}" if output.properties else ""
     head = f"step {step.index + 1} of {len(workflow.steps)} **`{name}`** — {_kind(step)}{gives}{properties}"
+    sources, users = _flow_of(workflow, step)
     flow = [
-        *_flow("after", _sources(workflow, step)),
-        *_flow("used by", _users(workflow, step)),
-        *_often(step_counts(workflow, step)),
+        *_flow("after", sources),
+        *_flow("used by", users),
+        *_often(step_counts(document).get(name, StepCounts())),
     ]
     parts = [head, "*" + "; ".join(flow) + "*" if flow else "", *_last(name, last, rich)]
     return "\n\n".join(part for part in parts if part)
@@ -114,21 +115,22 @@ def _kind(step: Step) -> str:
     return f"{words} {written(to_value(named)).replace(chr(34), '')}" if isinstance(named, String) else words
 
 
-def _sources(workflow: Workflow, step: Step) -> list[str]:
-    names = {each.name.value for each in workflow.steps if each.name is not None}
-    found = [
-        split_result(use.reference.target, names)[0]
-        for use in workflow.uses
-        if use.step == step.index and use.reference.kind in ("previous_result", "gather")
-    ]
-    return list(dict.fromkeys(found))
-
-
-def _users(workflow: Workflow, step: Step) -> list[str]:
-    if step.name is None:
-        return []
-    users = [other for other in workflow.steps if step.name.value in _sources(workflow, other)]
-    return [other.name.value if other.name is not None else f"step {other.index + 1}" for other in users]
+def _flow_of(workflow: Workflow, step: Step) -> tuple[list[str], list[str]]:
+    """The steps whose results a step takes, and those that take its."""
+    names = {other.index: other.name.value for other in workflow.steps if other.name is not None}
+    known = set(names.values())
+    own = step.name.value if step.name is not None else None
+    sources: dict[str, None] = {}
+    users: dict[str, None] = {}
+    for use in workflow.uses:
+        if use.step is None or use.reference.kind not in ("previous_result", "gather"):
+            continue
+        target = split_result(use.reference.target, known)[0]
+        if use.step == step.index:
+            sources[target] = None
+        elif target == own:
+            users[names.get(use.step, f"step {use.step + 1}")] = None
+    return list(sources), list(users)
 
 
 def _flow(word: str, names: list[str]) -> list[str]:
