@@ -112,9 +112,7 @@ class Commands:
         folder = None if path is None else path.parent
         output_directory = self._output_directory("dw.plan", document, argument)
         try:
-            store = StepStore(output_directory)
-            seed = run_seed(workflow, argument.get("seed"), store, self._reuse_unseeded())
-            return plan(workflow, folder, residency, output_directory, argument.get("step"), store, seed)
+            return plan(workflow, folder, residency, output_directory, argument.get("step"))
         except InvalidInput as problem:
             raise self._refused("dw.plan", document, problem) from problem
 
