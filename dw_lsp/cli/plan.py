@@ -12,8 +12,9 @@ from dw_lsp.cli.check import check_document, place_of
 from dw_lsp.cli.inputs import UnusableInput, read_arguments, read_document, read_settings, tell, workspace_folder
 from dw_lsp.cli.reports import Reported, finding_line
 from dw_lsp.cli.terminal import size_words
-from dw_lsp.planning.plan import Plan, PlannedComponent, PlannedStep
+from dw_lsp.planning.plan import Plan, PlannedComponent, PlannedStep, run_seed
 from dw_lsp.planning.plan import plan as make_plan
+from dw_lsp.planning.step_store import StepStore
 from dw_lsp.settings import Settings
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Value
@@ -51,7 +52,9 @@ def _planned(path: Path, arguments: dict[str, Value], settings: Settings) -> Pla
     try:
         workflow = resolve(document.root, arguments)
         outputs = workspace_folder(path) / Path(settings.output_directory).expanduser()
-        return make_plan(workflow, path.resolve().parent, {}, outputs)
+        store = StepStore(outputs)
+        seed = run_seed(workflow, None, store, settings.run.reuse_unseeded)
+        return make_plan(workflow, path.resolve().parent, {}, outputs, None, store, seed)
     except InvalidInput as problem:
         raise UnusableInput(_sentence(problem, document, path)) from None
 

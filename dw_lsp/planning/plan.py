@@ -5,13 +5,15 @@ The editor shows a plan from what it last heard of the worker's components; file
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
 from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
-from dw_lsp.planning.requirements import RequiredComponent, required_pipeline
+from dw_lsp.planning.recall import Recall, listed
+from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, required_pipeline
+from dw_lsp.planning.step_store import StepStore
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.references import parse_reference, split_result
@@ -59,6 +61,8 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Plan:
+    """What a run would do. `components` are those that it needs, and those of reused steps that are in memory."""
+
     steps: tuple[PlannedStep, ...]
     components: tuple[PlannedComponent, ...]
     estimate: Estimate
@@ -99,23 +103,57 @@ def plan(
     residency: Mapping[str, Component],
     output_directory: PurePath,
     last_step: str | None = None,
+    store: StepStore | None = None,
+    seed: int | None = None,
 ) -> Plan:
     """What running the workflow would do.
 
     Arguments: `folder` is that of the workflow file; `residency` the components in the worker's memory by key;
-    `last_step` the step to stop after.
+    `last_step` the step to stop after; `store` has the steps that are remembered, `seed` is the run's, if it has one.
     Raises `InvalidInput` when a model folder is named that is not there, or `last_step` names no step.
     """
     steps = steps_until(workflow, last_step)
+    required = {step.name: required_pipeline(step, folder) for step in steps if step.kind == "pipeline"}
+    recall = None if store is None else Recall(store, folder, lambda step: required[step.name], seed)
+    reused = {step.name for step in steps if recall is not None and recall.remembers(step)}
+    needed = _needed(steps, reused, required)
+    components = tuple(_planned(part, residency.get(part.key)) for part in needed.values())
+    idle = {part.key: part for defined in required.values() for part in defined.parts if part.key not in needed}
+    there = tuple(_planned(part, residency[part.key]) for part in idle.values() if part.key in residency)
+    counts = Counts(workflow)
+    planned = tuple(
+        PlannedStep(step.name, step.kind, counts.iterations(step), "reuse" if step.name in reused else "run")
+        for step in steps
+    )
+    writes = tuple(name for step in steps for name in _writes(workflow, step, counts, output_directory))
+    running = tuple(step for step in steps if step.name not in reused)
+    estimate = _estimate(running, tuple(needed.values()), components)
+    return Plan(planned, (*components, *there), estimate, writes)
+
+
+def run_seed(
+    workflow: ResolvedWorkflow, asked: int | None, store: StepStore | None, reuse_unseeded: bool
+) -> int | None:
+    """The seed of a run: the caller's, the workflow's, or the one that is taken again; `None`: it will be drawn."""
+    given = asked if asked is not None else workflow.seed
+    return store.seed_of(workflow.id) if given is None and reuse_unseeded and store is not None else given
+
+
+def _needed(
+    steps: Sequence[ResolvedStep], reused: Collection[str], required: Mapping[str, RequiredPipeline]
+) -> dict[str, RequiredComponent]:
+    """The components that the steps need which run; those too that other steps define for them."""
+    shared: dict[str, RequiredComponent] = {}
     needed: dict[str, RequiredComponent] = {}
     for step in steps:
-        if step.kind == "pipeline":
-            needed.update({part.key: part for part in required_pipeline(step, folder).parts})
-    components = tuple(_planned(part, residency.get(part.key)) for part in needed.values())
-    counts = Counts(workflow)
-    planned = tuple(PlannedStep(step.name, step.kind, counts.iterations(step), "run") for step in steps)
-    writes = tuple(name for step in steps for name in _writes(workflow, step, counts, output_directory))
-    return Plan(planned, components, _estimate(steps, tuple(needed.values()), components), writes)
+        if (defined := required.get(str(step.body.get("reference_name", step.name)))) is None:
+            continue
+        taken = {name: shared[name] for name in listed(step, "reused_components") if name in shared}
+        parts = {part.name: part for part in defined.parts} | taken
+        shared.update({name: parts[name] for name in listed(step, "shared_components") if name in parts})
+        if step.name not in reused:
+            needed.update({part.key: part for part in parts.values()})
+    return needed
 
 
 def steps_until(workflow: ResolvedWorkflow, last_step: str | None) -> tuple[ResolvedStep, ...]:

@@ -134,6 +134,8 @@ def _find(
 
 def _part(part: ModelPart, keywords: Mapping[str, Value]) -> RequiredComponent:
     loading = _loading_of(part.name, keywords)
+    if part.library == "transformers" and not part.weights.bytes:
+        loading.pop("torch_dtype", None)  # Of a tokenizer or a processor; weights are what has a precision.
     size = dtype_bytes(loading.get("torch_dtype"))
     memory = part.weights.bytes_as(size if size is not None else 4)
     key = component_key(part.name, part.class_name, part.identity, loading)
@@ -191,7 +193,8 @@ def _unseen(
     file = folder / source if folder is not None and not Path(source).is_absolute() else Path(source)
     on_disk = bool(source) and os.path.isfile(file)
     simple = class_name.rpartition(".")[2]
-    identity = f"{source}@{_text(keywords.get('revision')) or 'main'}/{_text(keywords.get('subfolder')) or ''}"
+    revision, subfolder, variant = (_text(keywords.get(key)) or "" for key in ("revision", "subfolder", "variant"))
+    identity = f"{source}@{revision or 'main'}/{subfolder}/{variant}"
     if on_disk:
         identity += file_identity(file)
     size = file.stat().st_size if on_disk else None

@@ -11,7 +11,8 @@ from typing import Any, TypeAlias, TypeVar
 from pygls.exceptions import JsonRpcException, JsonRpcInvalidParams
 
 from dw_lsp.analysis.findings import Finding
-from dw_lsp.planning.plan import Plan, plan, steps_until
+from dw_lsp.planning.plan import Plan, plan, run_seed, steps_until
+from dw_lsp.planning.step_store import StepStore
 from dw_lsp.protocol import Component, MemoryReport
 from dw_lsp.server.arguments import COMMANDS, check_argument
 from dw_lsp.server.diagnostics import Diagnostics, is_large
@@ -112,7 +113,9 @@ class Commands:
         folder = None if path is None else path.parent
         output_directory = self._output_directory("dw.plan", document, argument)
         try:
-            return plan(workflow, folder, residency, output_directory, argument.get("step"))
+            store = StepStore(output_directory)
+            seed = run_seed(workflow, argument.get("seed"), store, self._settings().run.reuse_unseeded)
+            return plan(workflow, folder, residency, output_directory, argument.get("step"), store, seed)
         except InvalidInput as problem:
             raise self._refused("dw.plan", document, problem) from problem
 

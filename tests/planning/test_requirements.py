@@ -59,10 +59,23 @@ def test_another_step_class_and_spelling_name_the_same_components(folder: Path) 
     assert keys(first) == keys(again)
 
 
-@pytest.mark.parametrize("loading", [{"torch_dtype": "torch.float16"}, {"variant": "fp16"}])
-def test_what_changes_the_weights_changes_the_key(folder: Path, loading: dict[str, Any]) -> None:
+def test_what_changes_the_weights_changes_the_key(folder: Path) -> None:
+    loading = {"torch_dtype": "torch.float16"}
     plain, changed = keys(required_pipeline(step(), folder)), keys(required_pipeline(step(loading=loading), folder))
     assert all(plain[name] != changed[name] for name in plain)
+
+
+def test_a_variant_changes_the_components_that_have_one(folder: Path) -> None:
+    for name in ("unet/model.safetensors", "unet/model.fp16.safetensors", "vae/model.safetensors"):
+        (folder / "tiny" / name).write_bytes(b"\2\0\0\0\0\0\0\0{}")
+    plain = keys(required_pipeline(step(), folder))
+    varied = keys(required_pipeline(step(loading={"variant": "fp16"}), folder))
+    assert plain["unet"] != varied["unet"] and plain["vae"] == varied["vae"]
+
+
+def test_a_dtype_in_another_spelling_is_the_same_one(folder: Path) -> None:
+    spelled = [required_pipeline(step(loading={"torch_dtype": name}), folder) for name in ("torch.half", "half")]
+    assert keys(spelled[0]) == keys(spelled[1])
 
 
 def test_a_dtype_for_one_component_leaves_the_others(folder: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from dw_lsp.planning.input_files import PENDING, location_of, medium, names_pictures
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput
@@ -14,16 +15,8 @@ logger = logging.getLogger(__name__)
 
 #: Keys that end like a type's, but hold ordinary text.
 NOT_TYPES = frozenset({"content_type", "offload_type", "media_type"})
-#: Keys that hold pictures though their names do not say so.
-_PICTURE_LISTS = frozenset({"images"})
 #: How text that stands for something else begins.
-PENDING = "previous_result:"
 CONSTANT = "constant:"
-
-
-def is_image_key(key: str) -> bool:
-    """Whether a value under this key is a picture."""
-    return key == "image" or key.endswith("_image")
 
 
 def is_video_key(key: str) -> bool:
@@ -52,12 +45,12 @@ class Arguments:
             self._check(key, value)
 
     def _live(self, key: str, value: Any) -> Any:
-        if is_image_key(key) or key in _PICTURE_LISTS:
+        if names_pictures(key):
             return self._picture(key, value)
         if isinstance(value, list):
             return [self._live(key, item) for item in value]
         if isinstance(value, dict):
-            location = _medium(value)
+            location = medium(value)
             return self._picture(key, location) if location is not None else self.live(value)
         return self._text(key, value) if isinstance(value, str) else value
 
@@ -79,15 +72,15 @@ class Arguments:
     def _picture(self, key: str, value: Any) -> Any:
         if isinstance(value, list):
             return [self._picture(key, item) for item in value]
-        location = _location(value)
+        location = location_of(value)
         return value if location is None else self._media.image(location)
 
     def _check(self, key: str, value: Any) -> None:
         if isinstance(value, list):
             for item in value:
                 self._check(key, item)
-        elif is_image_key(key) or key in _PICTURE_LISTS or (isinstance(value, dict) and _medium(value) is not None):
-            location = _location(value)
+        elif names_pictures(key) or (isinstance(value, dict) and medium(value) is not None):
+            location = location_of(value)
             if location is not None:
                 self._media.check(location)
             elif not (value is None or (isinstance(value, str) and value.startswith(PENDING))):
@@ -96,15 +89,3 @@ class Arguments:
             self.check(value)
         elif isinstance(value, str):
             self._text(key, value)
-
-
-def _medium(value: Mapping[str, Any]) -> Any:
-    """What an object with `media_type` holds; `None` for an object that is no medium."""
-    return value if value.get("media_type") == "image" and "location" in value else None
-
-
-def _location(value: Any) -> str | None:
-    """The place of a picture that is not loaded yet; `None` for anything else. A `location` may hold another one."""
-    while isinstance(value, dict) and "location" in value:
-        value = value["location"]
-    return value if isinstance(value, str) and not value.startswith(PENDING) else None

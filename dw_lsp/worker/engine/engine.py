@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dw_lsp.planning.plan import steps_until
+from dw_lsp.planning.step_keys import surroundings
 from dw_lsp.protocol import (
     Execute,
     MemoryReport,
@@ -23,12 +24,13 @@ from dw_lsp.worker.cancellation import Cancellation, RunCancelled
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.devices import default_device, device_name
-from dw_lsp.worker.engine.execute import LARGEST_SEED, WorkflowRun
+from dw_lsp.worker.engine.execute import WorkflowRun
 from dw_lsp.worker.engine.failures import run_error
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
 from dw_lsp.worker.engine.prepare import prepare
+from dw_lsp.worker.engine.recalling import LARGEST_SEED
 from dw_lsp.worker.engine.run_context import Resources, RunContext
 from dw_lsp.worker.engine.run_folder import RunFolder
 from dw_lsp.worker.engine.sub_workflows import Source, understand
@@ -138,6 +140,9 @@ class _Run:
         prepared = prepare(source, workflow, context, request.step)
         folder = RunFolder(self._output_directory(path), workflow.id, request.run_id, self._began)
         context = self._context = context.with_folder(folder)
+        context.memory.note_surroundings(context.surroundings)
+        if request.seed is None and workflow.seed is None:
+            self._seed = self._drawn_again(workflow.id, self._seed, context)
         self._workflow_run = WorkflowRun(prepared, context, self._seed)
         self._workflow_run.carry_out()
 
@@ -148,6 +153,13 @@ class _Run:
             return self._request.seed
         return workflow.seed if workflow.seed is not None else random.SystemRandom().getrandbits(SEED_BITS)
 
+    def _drawn_again(self, workflow: str, drawn: int, context: RunContext) -> int:
+        """The seed of a run that none was given for: the one of the last such run if results of it are wanted."""
+        known = context.memory.seed_of(workflow) if context.options.reuse_unseeded else None
+        if known is None:
+            context.memory.note_seed(workflow, drawn)
+        return drawn if known is None else known
+
     def _surroundings(self, path: Path | None) -> RunContext:
         request, resources = self._request, self._resources
         types = TrustedTypes(request.options.allowed_modules)
@@ -157,7 +169,11 @@ class _Run:
         except ValueError as error:
             raise InvalidInput(f"dw.memory.budget: {error}") from error
         loader = Loader(types, allowed, request.options, resources.device)
-        return RunContext(request, self._send, self._cancellation, resources, types, allowed, loader, budget)
+        memory = resources.memory_of(self._output_directory(path))
+        around = surroundings(resources.versions, resources.device.type)
+        return RunContext(
+            request, self._send, self._cancellation, resources, types, allowed, loader, budget, memory, around
+        )
 
     def _output_directory(self, path: Path | None) -> Path:
         directory = Path(self._request.output_directory).expanduser()

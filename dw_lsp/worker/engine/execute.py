@@ -5,29 +5,38 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+from dw_lsp.planning.artifact import Artifact
 from dw_lsp.planning.output_names import safe_name
+from dw_lsp.planning.step_keys import base_seed, takes_no_generator
 from dw_lsp.protocol import StepEnded, StepOutcome, StepSummary
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.cancellation import RunCancelled
+from dw_lsp.worker.engine.artifact_codec import CannotRestore, live_values
 from dw_lsp.worker.engine.artifacts import of_pipeline, of_task
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.manifest import RepeatableRun
-from dw_lsp.worker.engine.pipeline_steps import call_pipeline, load_components, ready_pipeline
-from dw_lsp.worker.engine.prepare import PreparedWorkflow, prepare
+from dw_lsp.worker.engine.pipeline_steps import (
+    ReadyPipeline,
+    call_pipeline,
+    load_components,
+    load_part,
+    ready_pipeline,
+)
+from dw_lsp.worker.engine.prepare import PreparedPipeline, PreparedWorkflow, prepare
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.publishing import Iteration, Publisher
-from dw_lsp.worker.engine.references import Results, last_readers
+from dw_lsp.worker.engine.recalling import LARGEST_SEED, IterationKeys, fresh
+from dw_lsp.worker.engine.references import Results, read_last_by
+from dw_lsp.worker.engine.remembering import Finished
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.sub_workflows import error_in_child, handed_over, read_child, understand
 from dw_lsp.worker.tasks.registry import run_task
 from dw_lsp.workflow.iteration import combinations
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
-
-#: Seeds are numbers of 64 bits; counting on from the last one begins at 0 again.
-LARGEST_SEED = 2**64
 
 
 @dataclass(frozen=True)
@@ -36,67 +45,96 @@ class Surroundings:
 
     reporter: StepReporter
     prefix: str
-    handed: Mapping[str, Any] = field(default_factory=dict)
+    handed: Mapping[str, Artifact] = field(default_factory=dict)
 
 
 class WorkflowRun:
-    """Runs one workflow's steps.
+    """Runs one workflow's steps, as far as their results are not remembered.
 
     Arguments: the checked workflow; the run's surroundings; the seed of the whole run; `caller` for a called workflow.
     """
 
     def __init__(self, prepared: PreparedWorkflow, context: RunContext, seed: int, caller: Surroundings | None = None):
         self._prepared, self._context, self._seed, self._caller = prepared, context, seed, caller
-        self._results = Results(caller.handed if caller else None)
+        self._results = Results(self._live_values, caller.handed if caller else None)
+        self._keys = IterationKeys(prepared, context)
         self._shared: dict[str, tuple[str, Any]] = {}
         self._step_load_seconds = 0.0
         self.load_seconds = 0.0  # Of all steps so far.
+        self.all_reused = True  # Nothing had to be carried out so far.
         resources = context.resources
         self.repeatable = RepeatableRun(
             prepared.workflow, prepared.steps, seed, resources.versions, resources.device.type
         )
 
-    def carry_out(self) -> list[Any]:
+    def carry_out(self) -> list[Artifact]:
         """Run all steps. Returns the artifacts of the last one. Raises what a step raises."""
-        readers = last_readers(self._prepared.steps)
-        artifacts: list[Any] = []
+        no_longer_read = read_last_by(self._prepared.steps)
+        artifacts: list[Artifact] = []
         for step in self._prepared.steps:
             artifacts = self._run_step(step)
             self._results.keep(step.name, artifacts)
-            self._results.release(readers, step.index)
+            self._results.release(no_longer_read.get(step.index, ()))
             if step.release_pipeline:
                 self._release_pipeline(step)
         return artifacts
 
     # ------------------------------------------------------------ one step
 
-    def _run_step(self, step: ResolvedStep) -> list[Any]:
+    def _run_step(self, step: ResolvedStep) -> list[Artifact]:
         context, caller = self._context, self._caller
         reporter = self._reporter(step)
         prefix, told_as = (caller.prefix, caller.reporter.step) if caller else ("", None)
         publisher = Publisher(step, context, self.repeatable, prefix, told_as)
         started, self._step_load_seconds = time.monotonic(), 0.0
-        if caller is None:
-            context.resources.meter.begin_peak()
-        artifacts: list[Any] = []
+        artifacts: list[Artifact] = []
         outcome: StepOutcome = "failed"
+        reused = True
         try:
             context.cancellation.check()
             with contextlib.closing(self._iterations(step, reporter)) as iterations:
                 for iteration in iterations:
-                    publisher.publish(iteration, reporter)
+                    self._publish(iteration, publisher, reporter)
                     artifacts.extend(iteration.artifacts)
-            outcome = "ran"
+                    reused = reused and iteration.reused
+            outcome = "reused" if reused else "ran"
         except RunCancelled:
             outcome = "notRun"
             raise
         finally:
+            self.all_reused = self.all_reused and reused
+            seconds = time.monotonic() - started
             if caller is None:
-                self._sum_up(step, outcome, time.monotonic() - started)
+                peak = None if outcome == "reused" else context.resources.meter.peak()
+                summary = StepSummary(step.name, outcome, seconds, self._step_load_seconds, peak)
+                context.ledger.steps[step.name] = summary
         if caller is None:
-            seconds, written = time.monotonic() - started, tuple(publisher.written)
-            context.send(StepEnded(context.request.run_id, step.name, step.index, "ran", seconds, written))
+            written = tuple(publisher.written)
+            context.send(StepEnded(context.request.run_id, step.name, step.index, outcome, seconds, written))
         return artifacts
+
+    def _publish(self, iteration: Iteration, publisher: Publisher, reporter: StepReporter) -> None:
+        """Write what an iteration gave, and remember it, also where it cannot be written."""
+        try:
+            publisher.publish(iteration, reporter)
+        except CannotRestore as error:
+            raise self._lost(error) from error
+        finally:
+            if iteration.key is not None and not iteration.reused:
+                finished = Finished(
+                    iteration.artifacts, iteration.contents, iteration.separate, iteration.seed, iteration.seconds
+                )
+                self._context.memory.remember(iteration.key, finished)
+
+    def _live_values(self, value: Any) -> Any:
+        try:
+            return live_values(value, self._context.memory.read)
+        except CannotRestore as error:
+            raise self._lost(error) from error
+
+    def _lost(self, error: CannotRestore) -> InvalidInput:
+        """The error for a result that has vanished between the moment it was found and that it is needed."""
+        return InvalidInput(f"{error}", hint="Run it again: what is not remembered is made anew.")
 
     def _reporter(self, step: ResolvedStep) -> StepReporter:
         if self._caller is not None:
@@ -105,11 +143,6 @@ class WorkflowRun:
         context = self._context
         count = len(self._prepared.steps)
         return StepReporter(context.request.run_id, context.send, context.cancellation, step.name, step.index, count)
-
-    def _sum_up(self, step: ResolvedStep, outcome: StepOutcome, seconds: float) -> None:
-        peak = self._context.resources.meter.peak()
-        summary = StepSummary(step.name, outcome, seconds, self._step_load_seconds, peak)
-        self._context.ledger.steps[step.name] = summary
 
     def _iterations(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
         if step.kind == "task":
@@ -132,51 +165,69 @@ class WorkflowRun:
             raise InvalidInput(message, step.place(step.kind, name), step.name)
         return found
 
-    def _base_seed(self, step: ResolvedStep, definition: Mapping[str, Value]) -> int:
-        """The seed of a step's first iteration: the pipeline's, the step's own, the run's."""
-        own = definition.get("seed")
-        if isinstance(own, int) and not isinstance(own, bool):
-            return own
-        if step.seed is not None and ("seed",) in step.places:
-            return step.seed
-        return self._seed
-
     # ------------------------------------------------------------ pipelines
 
     def _pipeline(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
-        context = self._context
-        definer = self._prepared.pipelines[str(step.body.get("reference_name", step.name))]
-        values = context.arguments_of(self._prepared.source.folder)
+        values = self._context.arguments_of(self._prepared.source.folder)
         chosen = self._combinations(step, step.body.get("arguments"), "arguments")
-        seed: int | None = self._base_seed(step, step.body)
-        configuration = step.body.get("configuration")
-        if isinstance(configuration, dict) and configuration.get("no_generator"):
-            seed = None
-        reporter.begin_iteration(0, len(chosen))
+        seed = None if takes_no_generator(step) else base_seed(step, step.body, self._seed)
+        definer = self._keys.pipeline_of(step, reporter)
+        with contextlib.ExitStack() as in_use:
+            ready: ReadyPipeline | None = None
+            for index, arguments in enumerate(chosen):
+                reporter.begin_iteration(index, len(chosen))
+                own = None if seed is None else (seed + index) % LARGEST_SEED
+                key = self._keys.of_pipeline(definer, arguments, own)
+                if (known := self._keys.recall(key)) is not None:
+                    yield known
+                    continue
+                self._begin_work()
+                if ready is None:
+                    ready = in_use.enter_context(self._ready(definer, reporter))
+                live = self._live(step, values, arguments)
+                started = time.monotonic()
+                output = of_pipeline(call_pipeline(ready, step, live, own, self._context, reporter))
+                yield fresh(output, key, own, time.monotonic() - started)
+
+    def _begin_work(self) -> None:
+        if self._caller is None:
+            self._context.resources.meter.begin_peak()
+
+    def _ready(self, definer: PreparedPipeline, reporter: StepReporter) -> AbstractContextManager[ReadyPipeline]:
+        """The pipeline that a step defines, on its device, until the context is left."""
+        context = self._context
         try:
+            self._bring_shared(definer, reporter)
             pipeline, loaded = load_components(definer, self._shared, context, reporter)
         except InvalidInput:
             raise
         except Exception as error:
             place = definer.step.place("pipeline", "from_pretrained_arguments")
-            raise StepFailed(f"{definer.required.class_name} cannot be loaded", step.name, place, error) from error
+            doing = f"{definer.required.class_name} cannot be loaded"
+            raise StepFailed(doing, definer.step.name, place, error) from error
         self._step_load_seconds += loaded.seconds
         self.load_seconds += loaded.seconds
         self._shared.update(
             {name: (loaded.keys[name], loaded.live[name]) for name in definer.shared & loaded.live.keys()}
         )
-        with ready_pipeline(pipeline, loaded, definer.step, context) as ready:
-            for index, arguments in enumerate(chosen):
-                reporter.begin_iteration(index, len(chosen))
-                live = self._live(step, values, arguments)
-                own = None if seed is None else (seed + index) % LARGEST_SEED
-                yield Iteration(of_pipeline(call_pipeline(ready, step, live, own, context, reporter)), own)
+        return ready_pipeline(pipeline, loaded, definer.step, context)
+
+    def _bring_shared(self, definer: PreparedPipeline, reporter: StepReporter) -> None:
+        """Load what an earlier step shares where that step itself did not have to be carried out."""
+        for name in definer.reused - self._shared.keys():
+            owner = self._keys.owner_of(name, definer)
+            if owner is None:
+                continue
+            loaded = load_part(owner, name, self._context, reporter)
+            self._shared[name] = (loaded.keys[name], loaded.live[name])
+            self._step_load_seconds += loaded.seconds
+            self.load_seconds += loaded.seconds
 
     def _live(self, step: ResolvedStep, values: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
         live: dict[str, Any] = {}
         for key, value in arguments.items():
             try:
-                live.update(values.live({key: value}))
+                live.update(values.live({key: self._live_values(value)}))
             except InvalidInput as error:
                 place = step.place(step.kind, "arguments", key)
                 raise InvalidInput(error.message, place, step.name, error.hint) from error
@@ -207,26 +258,32 @@ class WorkflowRun:
         else:
             items = inputs if isinstance(inputs, list) else [inputs]
             chosen = [each for item in items for each in self._combinations(step, item, "inputs")]
+        whole_items = command == "gather_inputs" and inputs is not None
         for index, arguments in enumerate(chosen):
             reporter.begin_iteration(index, len(chosen))
-            reporter.phase("task", command)
-            if command == "gather_inputs" and inputs is not None:
-                yield Iteration([arguments])
+            key = self._keys.of_task(command, whole_items, arguments)
+            if (known := self._keys.recall(key)) is not None:
+                yield known
                 continue
-            yield self._run_task(step, command, arguments)
+            self._begin_work()
+            reporter.phase("task", command)
+            started = time.monotonic()
+            answer = self._live_values(arguments) if whole_items else self._task_answer(step, command, arguments)
+            separate = isinstance(answer, list) and not whole_items
+            results = [answer] if whole_items else of_task(answer)
+            yield fresh(results, key, None, time.monotonic() - started, separate=separate)
 
-    def _run_task(self, step: ResolvedStep, command: str, arguments: Any) -> Iteration:
+    def _task_answer(self, step: ResolvedStep, command: str, arguments: Any) -> Any:
         folder = self._prepared.source.folder
         live = self._live(step, self._context.arguments_of(folder), arguments)
         try:
-            answer = run_task(command, live, self._context.media_of(folder))
+            return run_task(command, live, self._context.media_of(folder))
         except InvalidInput as error:
             raise InvalidInput(error.message, error.range or step.range, step.name, error.hint) from error
         except ValueError as error:
             raise InvalidInput(str(error), step.place("task", "arguments"), step.name) from error
         except Exception as error:
             raise StepFailed(f"the task {command} failed", step.name, step.place("task", "command"), error) from error
-        return Iteration(of_task(answer), None, separate=isinstance(answer, list))
 
     # ------------------------------------------------------------ called workflows
 
@@ -236,14 +293,14 @@ class WorkflowRun:
         chosen = self._combinations(step, step.body.get("arguments") or {}, "arguments")
         for index, arguments in enumerate(chosen):
             reporter.begin_iteration(index, len(chosen))
-            plain, handed = handed_over(arguments)
+            plain, handed = handed_over(arguments, self._live_values)
             prefix = (self._caller.prefix if self._caller else "") + f"{safe_name(step.name)}."
             try:
                 workflow = understand(child, plain)
                 prepared = prepare(child, workflow, context, handed=handed)
-                seed = (
-                    workflow.seed if workflow.seed is not None else (self._base_seed(step, {}) + index) % LARGEST_SEED
-                )
+                seed = workflow.seed
+                if seed is None:
+                    seed = ((base_seed(step, {}, self._seed) or 0) + index) % LARGEST_SEED
                 run = WorkflowRun(prepared, context, seed, Surroundings(reporter, prefix, handed))
                 artifacts = run.carry_out()
                 self._step_load_seconds += run.load_seconds
@@ -255,4 +312,4 @@ class WorkflowRun:
                 raise StepFailed(f"{child.path and child.path.name}: {error}", step.name, place, error.cause) from error
             finally:
                 reporter.inside(None)
-            yield Iteration(artifacts, seed)
+            yield Iteration(artifacts, seed, reused=run.all_reused)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -30,21 +30,27 @@ class RepeatableRun:
     versions: Mapping[str, str]
     device: str
 
+    @functools.cached_property
+    def written_steps(self) -> tuple[str, ...]:
+        """Each step as JSON. Written once: every picture tells of all steps up to its own."""
+        return tuple(_json(_written(step)) for step in self.steps)
 
-def substituted(run: RepeatableRun) -> dict[str, Any]:
-    """The run as a workflow of its own, which needs no arguments and gives the same results."""
-    steps = []
-    for step in run.steps:
-        written: dict[str, Any] = {"name": step.name, step.kind: step.body}
-        if step.seed is not None and ("seed",) in step.places:
-            written["seed"] = step.seed
-        if step.result is not None:
-            written["result"] = step.result
-        for flag in ("release_pipeline", "release_models"):
-            if getattr(step, flag):
-                written[flag] = True
-        steps.append(written)
-    return {"id": run.workflow.id, "seed": run.seed, "steps": steps}
+    def written(self, count: int, separator: str = ", ") -> str:
+        """The first `count` steps as a workflow of its own, which needs no arguments and gives the same results."""
+        steps = separator.join(self.written_steps[:count])
+        return f'{{"id": {_json(self.workflow.id)}, "seed": {self.seed}, "steps": [{steps}]}}'
+
+
+def _written(step: ResolvedStep) -> dict[str, Any]:
+    written: dict[str, Any] = {"name": step.name, step.kind: step.body}
+    if step.seed is not None and ("seed",) in step.places:
+        written["seed"] = step.seed
+    if step.result is not None:
+        written["result"] = step.result
+    for flag in ("release_pipeline", "release_models"):
+        if getattr(step, flag):
+            written[flag] = True
+    return written
 
 
 def embedded(run: RepeatableRun, step: ResolvedStep, iteration: int, seed: int | None) -> str:
@@ -52,20 +58,18 @@ def embedded(run: RepeatableRun, step: ResolvedStep, iteration: int, seed: int |
 
     The workflow goes as far as the step that made the picture: a change in a later step leaves it as it is.
     """
-    content = {
-        "format": FORMAT,
-        "step": step.name,
-        "iteration": iteration,
-        "seed": seed,
-        "workflow": substituted(dataclasses.replace(run, steps=run.steps[: step.index + 1])),
-        "versions": dict(run.versions),
-        "device": run.device,
-    }
-    text = json.dumps(content, ensure_ascii=False, default=_as_text)
-    if len(text) > LARGEST_EMBEDDED:
-        content["workflow"] = {"id": run.workflow.id, "note": "too large to embed; see manifest.json of the run"}
-        text = json.dumps(content, ensure_ascii=False, default=_as_text)
-    return text
+    front = _json({"format": FORMAT, "step": step.name, "iteration": iteration, "seed": seed})
+    back = _json({"versions": dict(run.versions), "device": run.device})
+    count = step.index + 1
+    if sum(map(len, run.written_steps[:count])) > LARGEST_EMBEDDED:
+        workflow = _json({"id": run.workflow.id, "note": "too large to embed; see manifest.json of the run"})
+    else:
+        workflow = run.written(count)
+    return f'{front[:-1]}, "workflow": {workflow}, {back[1:]}'
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=_as_text)
 
 
 @dataclass(frozen=True)
@@ -85,35 +89,44 @@ class RunRecord:
 def manifest(request: Execute, run: RepeatableRun, record: RunRecord, folder: Path) -> bytes:
     """The content of a run's manifest. Arguments: `folder` is the run's, to which its paths are relative."""
     roles = {step.name: step.result.get("role") for step in run.steps if step.result is not None}
-    content = {
-        "format": FORMAT,
-        "runId": request.run_id,
-        "outcome": record.outcome,
-        "began": time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.began)),
-        "seconds": round(record.seconds, 3),
-        "document": request.document_path,
-        "text": request.text,
-        "arguments": request.arguments,
-        "step": request.step,
-        "variables": dict(run.workflow.variables),
-        "seed": run.seed,
-        "workflow": substituted(run),
-        "versions": dict(run.versions),
-        "device": run.device,
+    content: dict[str, str | Sequence[str]] = {
+        "format": _json(FORMAT),
+        "runId": _json(request.run_id),
+        "outcome": _json(record.outcome),
+        "began": _json(time.strftime("%Y-%m-%dT%H:%M:%S%z", time.localtime(record.began))),
+        "seconds": _json(round(record.seconds, 3)),
+        "document": _json(request.document_path),
+        "text": _json(request.text),
+        "arguments": _json(request.arguments),
+        "step": _json(request.step),
+        "variables": _json(dict(run.workflow.variables)),
+        "seed": _json(run.seed),
+        "workflow": run.written(len(run.steps), ",\n    "),
+        "versions": _json(dict(run.versions)),
+        "device": _json(run.device),
         "steps": [
-            {"name": step.name, "outcome": step.outcome, "seconds": round(step.seconds, 3),
-             "loadSeconds": round(step.load_seconds, 3)}
+            _json({"name": step.name, "outcome": step.outcome, "seconds": round(step.seconds, 3),
+                   "loadSeconds": round(step.load_seconds, 3)})
             for step in record.steps
         ],
-        "results": [_result(result, record.files, roles, folder) for result in record.results],
+        "results": [_json(_result(result, record.files, roles, folder)) for result in record.results],
         "components": [
-            {"key": each.key, "name": each.name, "class": each.class_name, "bytes": each.bytes}
+            _json({"key": each.key, "name": each.name, "class": each.class_name, "bytes": each.bytes})
             for each in record.components
         ],
     }  # fmt: skip
     if record.error is not None:
-        content["error"] = {"message": record.error.message, "type": record.error.type, "step": record.error.step}
-    return (json.dumps(content, ensure_ascii=False, indent=2, default=_as_text) + "\n").encode("utf-8", "surrogatepass")
+        error = {"message": record.error.message, "type": record.error.type, "step": record.error.step}
+        content["error"] = _json(error)
+    lines = (f'  "{key}": {_lines(value)}' for key, value in content.items())
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode("utf-8", "surrogatepass")
+
+
+def _lines(value: str | Sequence[str]) -> str:
+    """JSON that was written before; a list with an item on each line."""
+    if isinstance(value, str) or not value:
+        return str(value)
+    return "[\n    " + ",\n    ".join(value) + "\n  ]"
 
 
 def _result(

@@ -66,18 +66,31 @@ def _from_parts(
         for part in required.parts
         if part.name not in prepared.reused and (names is None or part.name in names)
     )
-
-    def listener(name: str, count: int, total: int) -> None:
-        reporter.phase("loading", f"{chosen.__name__}: {name}", count, total, "component")
-
-    loaded = gather_components(
-        required, wanted, context.resources.components, context.loader, context.budget, listener, prepared.folder
-    )
+    loaded = _gathered(prepared, wanted, context, reporter)
     live, keys = dict(loaded.live), dict(loaded.keys)
     for name in prepared.reused:
         keys[name], live[name] = shared[name]
     pipeline = assemble(chosen, required, live, context.loader, context.types, prepared.step)
     return pipeline, Loaded(live, keys, loaded.loaded, loaded.reused, loaded.seconds)
+
+
+def load_part(prepared: PreparedPipeline, name: str, context: RunContext, reporter: StepReporter) -> Loaded:
+    """Bring one component of a step into memory, for another step that takes it from there."""
+    loaded = _gathered(obtain(prepared, context, reporter), frozenset({name}), context, reporter)
+    context.ledger.note_components(loaded.loaded, loaded.reused)
+    return loaded
+
+
+def _gathered(
+    prepared: PreparedPipeline, wanted: frozenset[str], context: RunContext, reporter: StepReporter
+) -> Loaded:
+    def listener(name: str, count: int, total: int) -> None:
+        reporter.phase("loading", f"{prepared.chosen.__name__}: {name}", count, total, "component")
+
+    components = context.resources.components
+    return gather_components(
+        prepared.required, wanted, components, context.loader, context.budget, listener, prepared.folder
+    )
 
 
 @contextlib.contextmanager

@@ -65,17 +65,18 @@ def prepare(
     steps = steps_until(workflow, last)
     values = context.arguments_of(source.folder)
     pipelines: dict[str, PreparedPipeline] = {}
+    names = dict.fromkeys(handed)
     for step in steps:
         context.cancellation.check()
-        earlier = steps[: step.index]
         check_step(step, context.options)
-        check_order(step, earlier, handed)
+        check_order(step, names)
+        names[step.name] = None
         _check_values(step, values)
         if step.kind == "pipeline":
             pipelines[step.name] = _prepare_pipeline(step, source, context)
             _check_reused(step, pipelines)
         elif step.kind == "pipeline_reference":
-            _check_reference(step, earlier, pipelines)
+            _check_reference(step, steps[: step.index], pipelines)
         elif step.kind == "task":
             _check_task(step)
             _check_files(step, context.media_of(source.folder))

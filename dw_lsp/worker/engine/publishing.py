@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
+from dw_lsp.planning.artifact import Artifact
 from dw_lsp.protocol import StepResult
+from dw_lsp.worker.engine.artifact_codec import Contents
 from dw_lsp.worker.engine.manifest import RepeatableRun, embedded
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.results import Place, write_artifact
@@ -19,11 +20,16 @@ class Iteration:
     """What one iteration of a step gave: its artifacts, and the seed in use.
 
     `separate`: each artifact is a result of its own (a list that a task returned); otherwise they are one result.
+    `key` is what it is to be remembered under, with its `contents` and the `seconds` it took; `reused`: it was.
     """
 
-    artifacts: Sequence[Any]
+    artifacts: Sequence[Artifact]
     seed: int | None = None
     separate: bool = False
+    reused: bool = False
+    key: str | None = None
+    contents: Contents = field(default_factory=dict)
+    seconds: float = 0.0
 
 
 class Publisher:
@@ -54,11 +60,11 @@ class Publisher:
         self._results += len(iteration.artifacts) if iteration.separate else 1
         self._iterations += 1
 
-    def _write(self, artifact: Any, place: Place, seed: int | None, metadata: str) -> None:
+    def _write(self, artifact: Artifact, place: Place, seed: int | None, metadata: str) -> None:
         ledger, folder = self._context.ledger, self._context.folder
         if folder is None:
             raise RuntimeError("results are written before the run has a folder")
-        for each in write_artifact(folder, self._step, artifact, place, metadata):
+        for each in write_artifact(folder, self._step, artifact, place, metadata, self._context.memory.read):
             path = str(each.file.path) if each.file is not None else None
             told = StepResult(
                 step=self._told_as,

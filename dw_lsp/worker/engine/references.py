@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
+from dw_lsp.planning.artifact import Artifact, ObjectArtifact
 from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.artifact_codec import encode
 from dw_lsp.worker.engine.artifacts import property_of
 from dw_lsp.worker.engine.support import PathPart, walk_values
 from dw_lsp.workflow.references import Reference, parse_reference, split_result
@@ -32,12 +34,11 @@ def is_result(value: Value | Any) -> bool:
     return reference is not None and reference.kind == "previous_result"
 
 
-def check_order(step: ResolvedStep, earlier: Sequence[ResolvedStep], handed: Collection[str] = ()) -> None:
+def check_order(step: ResolvedStep, names: Collection[str]) -> None:
     """Raise `InvalidInput` when a step reads the results of a step that does not come before it.
 
-    Arguments: `handed` are the names of results that the calling workflow hands in.
+    Arguments: `names` are those of the steps before it, and of the results that the calling workflow hands in.
     """
-    names = [*(each.name for each in earlier), *handed]
     for target, path in results_read(step):
         name, _ = split_result(target, names)
         if name not in names:
@@ -49,43 +50,56 @@ def check_order(step: ResolvedStep, earlier: Sequence[ResolvedStep], handed: Col
             )
 
 
-def last_readers(steps: Sequence[ResolvedStep]) -> dict[str, int]:
-    """For each step whose results are read, the index of the last step that reads them."""
-    names = [step.name for step in steps]
-    return {split_result(target, names)[0]: step.index for step in steps for target, _ in results_read(step)}
+def read_last_by(steps: Sequence[ResolvedStep]) -> dict[int, list[str]]:
+    """For each step, by its index, the steps whose results nobody reads after it."""
+    last = {step.name: step.index for step in steps}
+    for step in steps:
+        last.update({split_result(target, last)[0]: step.index for target, _ in results_read(step)})
+    found: dict[int, list[str]] = {}
+    for name, index in last.items():
+        found.setdefault(index, []).append(name)
+    return found
 
 
 class Results:
     """The artifacts of the steps that have run, as far as later steps read them.
 
-    Arguments: `handed` are values of the calling workflow that a text cannot express, by the name they are read under.
+    Arguments: `live` gives an artifact's live object; `handed` are values of the calling workflow that a text cannot
+    express, by the name they are read under.
     """
 
-    def __init__(self, handed: Mapping[str, Any] | None = None):
+    def __init__(self, live: Callable[[Artifact], Any], handed: Mapping[str, Artifact] | None = None):
+        self._live = live
         self._handed = {name: [value] for name, value in (handed or {}).items()}
-        self._artifacts: dict[str, list[Any]] = dict(self._handed)
+        self._artifacts: dict[str, list[Artifact]] = dict(self._handed)
 
-    def keep(self, step: str, artifacts: list[Any]) -> None:
+    def keep(self, step: str, artifacts: list[Artifact]) -> None:
         """Keep a step's artifacts."""
         self._artifacts[step] = artifacts
 
-    def release(self, readers: Mapping[str, int], done: int) -> None:
-        """Forget the artifacts that no step after the one with the index `done` reads."""
-        for name in [name for name in self._artifacts if name not in self._handed]:
-            if readers.get(name, -1) <= done:
-                del self._artifacts[name]
+    def release(self, names: Sequence[str]) -> None:
+        """Forget the artifacts of these steps: no later step reads them."""
+        for name in names:
+            if name not in self._handed:
+                self._artifacts.pop(name, None)
 
-    def of(self, reference: Reference) -> Sequence[object]:
+    def of(self, reference: Reference) -> Sequence[Artifact]:
         """The artifacts that a reference stands for. Raises `InvalidInput` when a property cannot be read."""
-        name, property = split_result(reference.target, self._artifacts)
-        artifacts = self._artifacts.get(name, [])
-        return artifacts if property is None else property_of(artifacts, property, name)
+        return self._named(reference.target)
 
     def empty_among(self, step: ResolvedStep) -> str | None:
         """The first reference of a step that stands for nothing at all."""
-        for target, _ in results_read(step):
-            name, property = split_result(target, self._artifacts)
-            artifacts = self._artifacts.get(name, [])
-            if not (artifacts if property is None else property_of(artifacts, property, name)):
-                return target
-        return None
+        return next((target for target, _ in results_read(step) if not self._named(target)), None)
+
+    def _named(self, target: str) -> Sequence[Artifact]:
+        name, property = split_result(target, self._artifacts)
+        artifacts = self._artifacts.get(name, [])
+        if property is None:
+            return artifacts
+        found: list[Artifact] = []
+        for artifact in artifacts:
+            if not isinstance(artifact, ObjectArtifact):
+                found += [encode(value, {}) for value in property_of([self._live(artifact)], property, name)]
+            elif property in artifact:
+                found.append(artifact[property])
+        return found

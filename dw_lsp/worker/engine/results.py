@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
+from dw_lsp.planning.artifact import IMAGE, Artifact, ObjectArtifact
 from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
 from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.artifact_codec import PNG_MODES, Reader, live
 from dw_lsp.worker.engine.artifacts import as_images, is_frames, kind_of
 from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -20,6 +23,8 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 DEFAULT_FPS = 8.0
 METADATA_KEY = "dw-lsp"
 JPEG_QUALITY = 95
+#: Bytes of a PNG's signature and of the header that comes first.
+_PNG_HEADER = 8 + 25
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286
 #: Pillow's name of each picture format.
 _FORMATS = {
@@ -53,21 +58,24 @@ class Place:
     prefix: str = ""
 
 
-def write_artifact(folder: RunFolder, step: ResolvedStep, artifact: Any, place: Place, metadata: str) -> list[Written]:
+def write_artifact(
+    folder: RunFolder, step: ResolvedStep, artifact: Artifact, place: Place, metadata: str, read: Reader
+) -> list[Written]:
     """Write one artifact as its step's `result` says; an object is written member by member, unless as JSON.
 
-    Arguments: `metadata` is what is embedded in a PNG, and in JPEG and WebP where the workflow asks for it.
+    Arguments: `metadata` is what is embedded in a PNG, and in JPEG and WebP where the workflow asks for it; `read`
+    gives the stored objects of artifacts that were remembered.
     Raises `InvalidInput` when the artifact does not fit the content type, or the disk does not take it.
     """
     result = step.result or {}
     content_type = _kind(result)
     if result.get("save") is False:
-        return [_unsaved(artifact, content_type)]
-    if isinstance(artifact, Mapping) and not content_type.endswith("json"):
-        members = {f"-{safe_name(str(key))}": value for key, value in artifact.items()}
+        return [Written(None, content_type, *(artifact.image_size or (None, None)))]
+    if isinstance(artifact, ObjectArtifact) and not content_type.endswith("json"):
+        members = {f"-{safe_name(name)}": artifact[name] for name in artifact}
     else:
         members = {"": artifact}
-    return [_write(folder, step, value, place, metadata, ending) for ending, value in members.items()]
+    return [_write(folder, step, value, place, metadata, ending, read) for ending, value in members.items()]
 
 
 def _kind(result: Mapping[str, Value]) -> str:
@@ -75,16 +83,13 @@ def _kind(result: Mapping[str, Value]) -> str:
     return content_type.partition(";")[0].strip().lower() if isinstance(content_type, str) else ""
 
 
-def _unsaved(artifact: Any, content_type: str) -> Written:
-    size = artifact.size if isinstance(artifact, Image.Image) else (None, None)
-    return Written(None, content_type, *size)
-
-
-def _write(folder: RunFolder, step: ResolvedStep, value: Any, place: Place, metadata: str, ending: str) -> Written:
+def _write(
+    folder: RunFolder, step: ResolvedStep, value: Artifact, place: Place, metadata: str, ending: str, read: Reader
+) -> Written:
     result = step.result or {}
     content_type = _kind(result)
     try:
-        data, width, height = encode(value, content_type, result, metadata)
+        data, width, height = _encode_artifact(value, content_type, result, metadata, read)
     except InvalidInput as error:
         message = f"the result of step {step.name!r} cannot be written as {content_type}: {error.message}"
         raise InvalidInput(message, step.place("result", "content_type"), step.name, error.hint) from error
@@ -105,6 +110,21 @@ def _write(folder: RunFolder, step: ResolvedStep, value: Any, place: Place, meta
             f"{folder.path / name} cannot be written: {error.strerror or error}", None, step.name
         ) from error
     return Written(file, content_type, width, height)
+
+
+def _encode_artifact(
+    artifact: Artifact, content_type: str, result: Mapping[str, Value], metadata: str, read: Reader
+) -> tuple[bytes, int | None, int | None]:
+    size = artifact.image_size
+    if content_type != "image/png" or size is None:
+        return encode(live(artifact, read), content_type, result, metadata)
+    png = artifact.png
+    if png is None:
+        stored = artifact.stored.get(artifact.tree[IMAGE]["content"], "")
+        png = read(stored) if stored.endswith(".png") else plain_png(live(artifact, read))
+    if artifact.tree[IMAGE]["mode"] in PNG_MODES:
+        artifact.png = png
+    return with_text(png, metadata), *size
 
 
 def encode(
@@ -143,9 +163,7 @@ def _encode_picture(
     elif len(images) != 1 or is_frames(value):
         raise InvalidInput(f"it has {len(images)} frames", hint="Write frames as image/gif.")
     elif content_type == "image/png":
-        chunk = PngInfo()
-        chunk.add_itxt(METADATA_KEY, metadata)
-        options = {"pnginfo": chunk}
+        return with_text(plain_png(images[0]), metadata), images[0].width, images[0].height
     elif content_type in ("image/jpeg", "image/jpg", "image/webp"):
         options = {"quality": JPEG_QUALITY}
         if result.get("embed_metadata"):
@@ -156,6 +174,22 @@ def _encode_picture(
     data = io.BytesIO()
     image.save(data, _FORMATS[content_type], **options)
     return data.getvalue(), image.width, image.height
+
+
+def plain_png(image: Image.Image) -> bytes:
+    """A picture as a PNG without metadata."""
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
+def with_text(png: bytes, text: str) -> bytes:
+    """A PNG with a text under our key, in the place where a reader finds it before the picture."""
+    # Half of a surrogate pair cannot be written in UTF-8; JSON's own escape says the same.
+    content = METADATA_KEY.encode() + bytes(5) + text.encode("utf-8", "backslashreplace")
+    chunk = b"iTXt" + content
+    chunk = struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png[:_PNG_HEADER] + chunk + png[_PNG_HEADER:]
 
 
 def _exif(metadata: str) -> Any:

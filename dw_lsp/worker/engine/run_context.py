@@ -17,6 +17,7 @@ from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.memory import Meter
 from dw_lsp.worker.engine.previews import ColourMap, SmallDecoder
+from dw_lsp.worker.engine.remembering import StepMemory
 from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 
@@ -34,6 +35,13 @@ class Resources:
     versions: Mapping[str, str]
     latent_views: dict[str, ColourMap | SmallDecoder | None] = field(default_factory=dict)
     single_files: dict[str, dict[str, str]] = field(default_factory=dict)
+    memories: dict[Path, StepMemory] = field(default_factory=dict)
+
+    def memory_of(self, output_directory: Path) -> StepMemory:
+        """The store of remembered steps of an output directory."""
+        if output_directory not in self.memories:
+            self.memories[output_directory] = StepMemory(output_directory)
+        return self.memories[output_directory]
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,11 @@ class Ledger:
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run's surroundings. `folder` is where its files go, `budget` what kept components may fill, in bytes."""
+    """One run's surroundings.
+
+    `folder` is where its files go, `budget` what kept components may fill, in bytes; `memory` has the steps of earlier
+    runs, for `surroundings` like these.
+    """
 
     request: Execute
     send: Callable[[Message], None]
@@ -64,6 +76,8 @@ class RunContext:
     allowed: AllowedPaths
     loader: Loader
     budget: int | None
+    memory: StepMemory
+    surroundings: str
     ledger: Ledger = field(default_factory=Ledger)
     folder: RunFolder | None = None
 

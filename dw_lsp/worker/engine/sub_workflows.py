@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dw_lsp.planning.artifact import Artifact, plain_value
 from dw_lsp.text.parser import parse
 from dw_lsp.text.positions import LineIndex
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
+from dw_lsp.worker.engine.artifact_codec import encode
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
 from dw_lsp.workflow.substitution import resolve
 
@@ -83,28 +85,22 @@ def _read(path: Path, name: str, step: ResolvedStep) -> str:
         raise InvalidInput(f"the workflow file {name!r} cannot be read: {error}", place, step.name) from error
 
 
-def handed_over(arguments: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The arguments as a called workflow takes them: plain values, and live ones under names that it can refer to.
+def handed_over(arguments: Mapping[str, Any], live: Callable[[Any], Any]) -> tuple[dict[str, Any], dict[str, Artifact]]:
+    """The arguments as a called workflow takes them: plain values, and artifacts under names that it can refer to.
 
     A picture is no value that a text could hold: the variable becomes a reference to a result that is handed in.
+    Arguments: `live` puts live objects in the place of the artifacts in a value.
     """
     plain: dict[str, Any] = {}
-    handed: dict[str, Any] = {}
+    handed: dict[str, Artifact] = {}
     for name, value in arguments.items():
-        if _is_plain(value):
-            plain[name] = value
+        known = plain_value(value)
+        if known is not None:
+            plain[name] = known[0]
         else:
-            handed[f"@{name}"] = value
+            handed[f"@{name}"] = value if isinstance(value, Artifact) else encode(live(value), {})
             plain[name] = f"previous_result:@{name}"
     return plain, handed
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
-    if isinstance(value, list):
-        return all(_is_plain(item) for item in value)
-    return value is None or isinstance(value, (str, int, float))
 
 
 def error_in_child(error: InvalidInput, child: Source, step: ResolvedStep) -> InvalidInput:

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dw_lsp.protocol import RunEnded
 from dw_lsp.text.syntax_tree import Range
+from dw_lsp.worker.engine.artifact_codec import encode as artifact
 from dw_lsp.worker.engine.results import Place, encode, write_artifact
 from dw_lsp.worker.engine.run_folder import RunFolder
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -24,6 +25,13 @@ def step_with(**result: Any) -> ResolvedStep:
     return ResolvedStep(
         "draw", 0, "task", {}, {"content_type": "image/png", **result}, None, False, False, Range(0, 1), {}
     )
+
+
+def write(folder: RunFolder, step: ResolvedStep, value: Any, place: Place) -> None:
+    def nothing_is_stored(name: str) -> bytes:
+        raise AssertionError(name)
+
+    write_artifact(folder, step, artifact(value, {}), place, "{}", nothing_is_stored)
 
 
 def names_in(folder: RunFolder) -> list[str]:
@@ -46,23 +54,23 @@ def test_runs_never_share_a_folder(tmp_path: Path) -> None:
 
 def test_a_clash_of_names_is_resolved_by_a_number(folder: RunFolder) -> None:
     for _ in range(3):
-        write_artifact(folder, step_with(file_base_name="same"), FRAMES[0], Place("id", 0, 0), "{}")
+        write(folder, step_with(file_base_name="same"), FRAMES[0], Place("id", 0, 0))
     assert names_in(folder) == ["same.0-0.0-2.png", "same.0-0.0-3.png", "same.0-0.0.png"]
 
 
 def test_an_object_is_written_member_by_member(folder: RunFolder) -> None:
-    write_artifact(folder, step_with(), {"picture": FRAMES[0], "mask": FRAMES[1]}, Place("id", 1, 0), "{}")
+    write(folder, step_with(), {"picture": FRAMES[0], "mask": FRAMES[1]}, Place("id", 1, 0))
     assert names_in(folder) == ["id-draw.0-1.0-mask.png", "id-draw.0-1.0-picture.png"]
 
 
 def test_json_has_no_artifact_index(folder: RunFolder) -> None:
-    write_artifact(folder, step_with(content_type="application/json"), {"a": 1}, Place("id", 2, 0), "{}")
+    write(folder, step_with(content_type="application/json"), {"a": 1}, Place("id", 2, 0))
     assert names_in(folder) == ["id-draw.0-2.json"]
     assert (folder.path / "id-draw.0-2.json").read_text() == '{\n    "a": 1\n}\n'
 
 
 def test_a_subfolder_and_a_prefix(folder: RunFolder) -> None:
-    write_artifact(folder, step_with(subfolder="a/b"), FRAMES[0], Place("id", 0, 0, "scene."), "{}")
+    write(folder, step_with(subfolder="a/b"), FRAMES[0], Place("id", 0, 0, "scene."))
     assert names_in(folder) == ["a/b/scene.id-draw.0-0.0.png"]
 
 
@@ -86,7 +94,7 @@ def test_no_partial_file_is_left(folder: RunFolder, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("dw_lsp.worker.engine.run_folder.os.replace", full)
     with pytest.raises(InvalidInput, match="No space left on device"):
-        write_artifact(folder, step_with(), FRAMES[0], Place("id", 0, 0), "{}")
+        write(folder, step_with(), FRAMES[0], Place("id", 0, 0))
     assert names_in(folder) == []
 
 

@@ -1,0 +1,150 @@
+"""The key under which an iteration of a step is remembered: all that decides its results, and nothing else.
+
+In the key: what is called, the components' keys, the inputs' content, the seed, the surroundings (versions, kind of
+device). Not in it: names, comments, spelling, the order of keys, and what is done with the results afterwards. Inputs
+count by their content, so the key of a step never contains another key, and keying is linear in the number of steps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from dw_lsp import __version__
+from dw_lsp.catalog.models import MODEL_INDEX, file_identity, looks_local
+from dw_lsp.planning.artifact import Artifact, plain_value
+from dw_lsp.planning.input_files import InputFiles, location_of, medium, names_pictures
+from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.workflow.identity import canonical, content_digest, digest, loading_identity
+from dw_lsp.workflow.resolved import ResolvedStep
+
+#: Raised when a key no longer means what it meant, so that nothing remembered before is taken.
+KEY_FORMAT = 1
+#: Members of a pipeline that are in its key in a form of their own, or say nothing about its results.
+_OWN_FORM = frozenset({"arguments", "from_pretrained_arguments", "seed", "shared_components", "configuration"})
+_FREE_CONFIGURATION = frozenset({"shared_components", "component_type"})
+_LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "pillow", "numpy")
+
+
+def surroundings(versions: Mapping[str, str], device: str) -> str:
+    """What decides results beside the workflow: the libraries' versions and the kind of device, as a digest."""
+    told = {name: versions[name] for name in _LIBRARIES if name in versions}
+    return digest(str(KEY_FORMAT), __version__, canonical(told), device)
+
+
+def pipeline_definition(step: ResolvedStep, required: RequiredPipeline, reused: Mapping[str, str]) -> str | None:
+    """What a pipeline step defines, its call's arguments left out, as a digest.
+
+    Arguments: `reused` are the keys of components that it takes from earlier steps, by name. Returns `None` when
+    something of it cannot be identified: files that are not here yet, a configuration in a folder of its own.
+    """
+    loading = required.loading
+    if any(part.where_from == "download" for part in required.parts):
+        return None
+    if any(
+        isinstance(loading.get(key), str) and looks_local(str(loading[key])) for key in ("config", "original_config")
+    ):
+        return None
+    parts = {part.name: part.key for part in required.parts if part.name not in reused}
+    parts.update(reused)
+    if required.model is not None:
+        parts.update({part.name: part.identity for part in required.model.parts if part.name in SCHEDULER_NAMES})
+        index = required.model.path / MODEL_INDEX
+        parts["/index"] = file_identity(index) if index.is_file() else ""
+    configuration = step.body.get("configuration")
+    settings = configuration if isinstance(configuration, dict) else {}
+    told: dict[str, Value] = {
+        "class": required.class_name.removeprefix("diffusers."),
+        "parts": dict(parts),
+        "loading": loading_identity(loading),
+        "settings": {key: value for key, value in settings.items() if key not in _FREE_CONFIGURATION},
+        "more": {
+            key: value for key, value in step.body.items() if key not in _OWN_FORM and key not in required.explicit
+        },
+    }
+    return content_digest("pipeline" + canonical(told))
+
+
+def task_definition(command: str, whole_items: bool) -> str:
+    """What a task is, its arguments left out. Arguments: `whole_items`: each item of `inputs` is a result as it is."""
+    return f"task {command} {whole_items}"
+
+
+def iteration_key(
+    definition: str, arguments: Any, seed: int | None, around: str, files: InputFiles, paths: frozenset[str]
+) -> str | None:
+    """The key of one call; `None` when an argument's content cannot be known without the call.
+
+    Arguments: the definition's digest; the call's arguments, with artifacts in the place of references; the seed in
+    use; the surroundings; where files are read; `paths` are keys that hold paths or patterns in this call.
+    """
+    spelled = _Spelled(files, paths)
+    told = json.dumps(spelled.value("", arguments), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return None if spelled.unknown else content_digest(f"{definition} {seed} {around} {told}")
+
+
+def path_arguments(command: str | None) -> frozenset[str]:
+    """The arguments of a task that are paths, though their names do not say so."""
+    return frozenset({"urls", "glob"}) if command == "gather_images" else frozenset()
+
+
+def base_seed(step: ResolvedStep, definition: Mapping[str, Value], run_seed: int | None) -> int | None:
+    """The seed of a step's first iteration: the pipeline's, the step's own, the run's."""
+    own = definition.get("seed")
+    if isinstance(own, int) and not isinstance(own, bool):
+        return own
+    if step.seed is not None and ("seed",) in step.places:
+        return step.seed
+    return run_seed
+
+
+def takes_no_generator(step: ResolvedStep) -> bool:
+    """Whether a step's calls draw from the process's own random numbers, so that no two of them are the same."""
+    configuration = step.body.get("configuration")
+    return isinstance(configuration, dict) and bool(configuration.get("no_generator"))
+
+
+class _Spelled:
+    """Arguments as JSON in which files and artifacts are their contents."""
+
+    def __init__(self, files: InputFiles, paths: frozenset[str]):
+        self._files, self._paths = files, paths
+        self.unknown = False
+
+    def value(self, key: str, value: Any) -> Any:
+        """A value under a key."""
+        if isinstance(value, str):
+            return self._text(key, value)
+        if isinstance(value, Artifact):
+            # What could stand in the text as it is counts as if it did: a path under `image` is a file either way.
+            plain = plain_value(value)
+            return self.value(key, plain[0]) if plain else {"\0artifact": self._known(value.digest)}
+        if isinstance(value, list):
+            return [self.value(key, item) for item in value]
+        if isinstance(value, dict):
+            return self._object(key, value)
+        return int(value) if isinstance(value, float) and value.is_integer() else value
+
+    def _text(self, key: str, text: str) -> Any:
+        if names_pictures(key):
+            return self._file(text)
+        if key in self._paths:
+            if key == "glob":
+                return [self._file(path) for path in self._files.matching(text)]
+            return self._file(text)
+        return text
+
+    def _object(self, key: str, value: dict[str, Any]) -> Any:
+        location = location_of(value) if names_pictures(key) or medium(value) is not None else None
+        if location is not None:
+            return self._file(location)
+        return {name: self.value(name, item) for name, item in value.items()}
+
+    def _file(self, location: str) -> Any:
+        return {"\0file": self._known(self._files.digest(location))}
+
+    def _known(self, content: str | None) -> str | None:
+        self.unknown = self.unknown or content is None
+        return content
