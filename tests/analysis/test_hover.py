@@ -233,6 +233,12 @@ def test_items_of_a_list_are_told_as_their_list() -> None:
     assert shown(at(text, '"vae"')).startswith("**`shared_components`**")
 
 
+def test_names_of_the_author_are_told_as_what_they_are_for() -> None:
+    placement = {"text_encoder": {"truncate_layers": {"model.layers": 3}}}
+    text = pipeline(configuration={"component_type": "FluxPipeline", "components": placement})
+    assert shown(at(text, '"model.layers"')).startswith("**`truncate_layers`**")
+
+
 def test_content_types_are_told_with_their_extension() -> None:
     result = '"result": {"content_type": "image/p|ng"}'
     assert "`.png`" in shown(f'{{"id": "x", "steps": [{{"name": "a", "task": {{}}, {result}}}]}}')

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dw_lsp.workflow.references import Reference, parse_reference, references_in, split_result
+from dw_lsp.workflow.format.special_values import REFERENCE_MEANINGS
+from dw_lsp.workflow.references import KINDS, Reference, parse_reference, references_in, split_result
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,8 @@ def test_the_longest_known_name_wins(target: str, names: list[str], parts: tuple
 def test_references_are_found_at_any_depth() -> None:
     value = {"a": ["variable:x", {"b": "previous_result:s.p"}], "c": 3, "d": None}
     assert [reference.target for reference in references_in(value)] == ["x", "s.p"]
+
+
+def test_every_kind_of_reference_has_a_meaning_in_a_sentence() -> None:
+    assert set(REFERENCE_MEANINGS) == KINDS
+    assert all(meaning.endswith(".") for meaning in REFERENCE_MEANINGS.values())

@@ -20,6 +20,7 @@ from dw_lsp.text.cursor import Path, Place, locate
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Range, String
 from dw_lsp.workflow.format.commands import COMMANDS
+from dw_lsp.workflow.format.shapes import MapShape
 from dw_lsp.workflow.format.special_values import REFERENCE_MEANINGS
 from dw_lsp.workflow.reader import PROSE, STEP_NAME_KEYS
 from dw_lsp.workflow.references import Reference, parse_reference
@@ -68,7 +69,13 @@ class _Subject:
         if len(path) == 2 and path[0] in ("variables", "variable_constraints"):
             return variable_text(self.document, self.scene.workflow, str(path[1]))
         expected = expected_at(self.scene, path)
-        return self._property(path, expected) or object_text(expected) or None
+        return self._property(path, expected) or object_text(expected) or self._of_map(path)
+
+    def _of_map(self, path: Path) -> str | None:
+        """What is to be said of an author's own key: what the keys of the object around are for."""
+        around = expected_at(self.scene, path[:-1])
+        is_map = any(isinstance(option, MapShape) for option in around.options())
+        return property_text(around.known) if is_map and around.known is not None and path[:1] == ("steps",) else None
 
     def of_value(self) -> str | None:
         """What is to be said of a value: of what it names, else of its key."""
