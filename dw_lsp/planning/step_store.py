@@ -64,25 +64,25 @@ class StepStore:
     def find(self, key: str) -> Entry | None:
         """The entry of a key, if it is whole and its objects are there."""
         try:
-            changed = os.stat(self.entry_path(key)).st_mtime_ns
+            file = os.stat(self.entry_path(key)).st_ino
         except OSError:
             self._known.pop(key, None)
             return None
         known = self._known.get(key)
-        if known is None or known[0] != changed:
+        if known is None or known[0] != file:
             entry = read_entry(Path(self.entry_path(key)))
             if entry is None:
                 return None
-            self.note(key, changed, entry)
+            self.note(key, file, entry)
         else:
             entry = known[1]
         return entry if all(self.is_there(name, size) for name, size in entry.sizes.items()) else None
 
-    def note(self, key: str, changed: int, entry: Entry) -> None:
-        """Know an entry without reading it again, as long as its file does not change."""
+    def note(self, key: str, file: int, entry: Entry) -> None:
+        """Know an entry without reading it again, as long as its file (by its number) is the same one."""
         if len(self._known) >= _MOST_KNOWN:
             self._known.clear()
-        self._known[key] = (changed, entry)
+        self._known[key] = (file, entry)
 
     def is_there(self, name: str, size: int) -> bool:
         """Whether an object is there, in its full size."""

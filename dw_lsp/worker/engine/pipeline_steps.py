@@ -105,6 +105,7 @@ def ready_pipeline(pipeline: Any, loaded: Loaded, step: ResolvedStep, context: R
     with contextlib.ExitStack() as undo:
         _place(pipeline, settings, device, undo)
         _set_state(pipeline, settings, undo)
+        _set_attention(pipeline, step, settings, undo)
         yield ReadyPipeline(pipeline, loaded, device)
 
 
@@ -250,6 +251,27 @@ def _set_state(pipeline: Any, settings: Mapping[str, Value], undo: contextlib.Ex
             if hasattr(module, "attn_processors") and hasattr(module, "set_attn_processor"):
                 undo.callback(_restore_attention, module, dict(module.attn_processors))
         pipeline.enable_attention_slicing()
+
+
+def _set_attention(
+    pipeline: Any, step: ResolvedStep, settings: Mapping[str, Value], undo: contextlib.ExitStack
+) -> None:
+    """Compute attention with the backend that the step names, where the models leave the choice open."""
+    backend = settings.get("attention_backend")
+    if not isinstance(backend, str):
+        return
+    try:
+        dispatch = importlib.import_module("diffusers.models.attention_dispatch")
+        undo.enter_context(dispatch.attention_backend(backend.lower()))
+    except (ImportError, ValueError, RuntimeError) as error:
+        place = step.place("pipeline", "configuration", "attention_backend")
+        message = f"the attention backend {backend!r} cannot be used here: {error}"
+        raise InvalidInput(message, place, step.name) from error
+    processors = [
+        processor for module in _modules(pipeline) for processor in getattr(module, "attn_processors", {}).values()
+    ]
+    if not any(hasattr(processor, "_attention_backend") for processor in processors):
+        logger.warning("`attention_backend` has no effect: the models of this pipeline choose for themselves")
 
 
 def _restore_attention(module: Any, processors: dict[str, Any]) -> None:

@@ -34,10 +34,10 @@ LARGEST_STORE = 8 * 1024**3
 KEPT_PART = 0.8
 #: Results of one iteration that are larger than this part of the store are not remembered.
 LARGEST_PART = 0.25
-#: An entry's time of use is noted when it is older than this. Nanoseconds.
-_USED_LATELY = 60 * 10**9
-#: An unfinished file of this age was left behind by a process that is no more. Nanoseconds.
-_GIVEN_UP = 3600 * 10**9
+#: An entry's time of use, that of its file, is noted when it is older than this. Seconds.
+_USED_LATELY = 60
+#: An unfinished file of this age was left behind by a process that is no more. Seconds.
+_GIVEN_UP = 3600
 
 
 @dataclass(frozen=True)
@@ -99,12 +99,10 @@ class StepMemory(StepStore):
         return data
 
     def _touch(self, path: str) -> None:
+        # Not the time of reading: systems note that as they like, and the eviction itself reads.
         try:
-            status = os.stat(path)
-            now = time.time_ns()
-            if now - status.st_atime_ns > _USED_LATELY:
-                # The time of change stays: it tells whether what is known of the entry still holds.
-                os.utime(path, ns=(now, status.st_mtime_ns))
+            if time.time() - os.stat(path).st_mtime > _USED_LATELY:
+                os.utime(path)
         except OSError as error:
             self._complain(error)
 
@@ -159,7 +157,7 @@ class StepMemory(StepStore):
                 self._write(self.object_path(name), made)
         text = entry_text(entry).encode("utf-8", "surrogatepass")
         self._write(self.entry_path(key), text)
-        self.note(key, os.stat(self.entry_path(key)).st_mtime_ns, entry)
+        self.note(key, os.stat(self.entry_path(key)).st_ino, entry)
         self._grow(len(text) + sum(map(len, data.values())))
 
     def _bytes_of(self, artifact: Artifact, content: str, contents: Contents) -> tuple[bytes | None, str]:
@@ -230,7 +228,7 @@ class StepMemory(StepStore):
         self._bytes = total
 
 
-def _files(folder: Path) -> list[tuple[str, int, int]]:
+def _files(folder: Path) -> list[tuple[str, int, float]]:
     """The files in a folder's folders: path, bytes, time of last use. What is still being written does not count."""
     found = []
     for root, _, names in os.walk(folder):
@@ -240,7 +238,6 @@ def _files(folder: Path) -> list[tuple[str, int, int]]:
                 status = os.stat(path)
             except FileNotFoundError:
                 continue
-            used = max(status.st_atime_ns, status.st_mtime_ns)
-            if not name.endswith(".partial") or time.time_ns() - used > _GIVEN_UP:
-                found.append((path, status.st_size, used))
+            if not name.endswith(".partial") or time.time() - status.st_mtime > _GIVEN_UP:
+                found.append((path, status.st_size, status.st_mtime))
     return found

@@ -28,6 +28,7 @@ CONFIGURATION = frozenset(
         "no_generator",
         "enable_attention_slicing",
         "disable_attention_slicing",
+        "attention_backend",
         "pre_load_modules",
         "vae",
         "shared_components",
@@ -131,6 +132,7 @@ def _check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
     _only(step, vae, VAE, ("pipeline", "configuration", "vae"))
     if configuration.get("offload") not in (None, "model", "sequential"):
         raise refuse(step, ("pipeline", "configuration", "offload"), "`offload` is either model or sequential")
+    _check_attention(step, configuration.get("attention_backend"), options)
     for key, value in body.items():
         if key in PIPELINE:
             continue
@@ -155,6 +157,15 @@ def _check_modules(step: ResolvedStep, configuration: Mapping[str, Value], optio
                 f"the module {module!r} is not allowed to be imported",
                 f"Allowed are {', '.join(options.allowed_modules)}; see dw.security.allowedModules.",
             )
+
+
+def _check_attention(step: ResolvedStep, backend: Value, options: RunOptions) -> None:
+    path = ("pipeline", "configuration", "attention_backend")
+    if backend is not None and not isinstance(backend, str):
+        raise refuse(step, path, "`attention_backend` should be a name, such as native or flash")
+    if isinstance(backend, str) and "hub" in backend.lower() and not options.trust_remote_code:
+        hint = "Use a backend that is installed, or set dw.security.trustRemoteCode."
+        raise refuse(step, path, f"the attention backend {backend!r} would run code from the hub", hint)
 
 
 def _check_component(step: ResolvedStep, name: str, value: Mapping[str, Value], options: RunOptions) -> None:

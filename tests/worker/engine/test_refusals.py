@@ -68,7 +68,6 @@ def changed(make: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:
         (("configuration", "prompt_weighting"), True),
         (("configuration", "inversion"), True),
         (("configuration", "generate"), True),
-        (("configuration", "attention_backend"), "flash"),
         (("configuration", "unet"), {"channels_last": True}),
         (("configuration", "vae"), {"torch_dtype": "torch.float16"}),
         (("from_pretrained_arguments", "device_map"), "cuda"),
@@ -89,6 +88,11 @@ def test_what_is_not_done_yet_is_named(path: tuple[str, ...], value: Any, make: 
         or "from_file" in error.message
     )
     assert error.step == "draw" and place and place != '"draw"'
+
+
+def test_an_attention_backend_that_would_be_downloaded_runs_foreign_code(make: Any, refused: Any) -> None:
+    error, place = refused(changed(make, ("configuration", "attention_backend"), "flash_hub"))
+    assert "code from the hub" in error.message and place == '"flash_hub"'
 
 
 def test_a_component_of_ones_own_is_not_quantized_yet(make: Any, refused: Any) -> None:

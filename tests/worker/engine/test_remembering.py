@@ -1,0 +1,202 @@
+"""The store of remembered steps on disk: what comes back is what went in, it is verified, and it does not grow on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from PIL import Image
+
+from dw_lsp.planning.artifact import Artifact, artifact_of
+from dw_lsp.planning.step_store import StepStore, entry_text, read_entry
+from dw_lsp.worker.engine.artifact_codec import CannotRestore, Contents, encode, live
+from dw_lsp.worker.engine.recalling import fresh
+from dw_lsp.worker.engine.remembering import Finished, StepMemory
+
+SECOND = 10**9
+
+
+def keep(memory: StepMemory, key: str, *results: Any) -> list[Artifact]:
+    made = fresh(list(results), key, 7, 0.5)
+    memory.remember(key, Finished(made.artifacts, made.contents, made.separate, made.seed, made.seconds))
+    return list(made.artifacts)
+
+
+def noise(seed: int, side: int = 64, mode: str = "RGB") -> Image.Image:
+    data = numpy.random.default_rng(seed).integers(0, 255, side * side * 8, dtype=numpy.uint8).tobytes()
+    return Image.frombytes(mode, (side, side), data[: len(Image.new(mode, (side, side)).tobytes())])
+
+
+def files(memory: StepMemory) -> list[Path]:
+    return [path for path in memory.root.rglob("*") if path.is_file()]
+
+
+def with_notes() -> Image.Image:
+    image = noise(1)
+    image.info = {"icc_profile": b"\0\1", "dpi": (72.0, 72.0), "comment": "a note"}
+    return image
+
+
+VALUES = {
+    "text": "a \ud800 text\n with \u2028 everything",
+    "numbers": [1, 1.0, -0.5, True, None],
+    "object": {"a": {"b": [1, "c"]}, "picture": noise(2)},
+    "tuple": (1, (2, "x")),
+    "picture": noise(3),
+    "grey": noise(4, mode="L"),
+    "with alpha": noise(5, mode="RGBA"),
+    "black and white": noise(6, side=13, mode="1"),
+    "numbers as a picture": Image.new("F", (5, 3), 0.3),
+    "notes": with_notes(),
+    "frames": [noise(7), noise(8)],
+    "array": numpy.arange(24, dtype=numpy.float32).reshape(2, 3, 4)[:, ::2],
+    "empty": numpy.zeros((0, 3), dtype=numpy.uint8),
+    "half": torch.randn(2, 3, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16),
+    "scalar": torch.tensor(3),
+    "flags": torch.tensor([True, False]),
+}
+
+
+def same(one: Any, other: Any) -> bool:
+    if isinstance(one, Image.Image):
+        return (one.mode, one.size, one.tobytes(), one.info) == (other.mode, other.size, other.tobytes(), other.info)
+    if isinstance(one, torch.Tensor):
+        return one.dtype == other.dtype and torch.equal(one, other)
+    if isinstance(one, numpy.ndarray):
+        return one.dtype == other.dtype and numpy.array_equal(one, other)
+    if isinstance(one, (list, tuple)):
+        return type(one) is type(other) and len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same(one[key], other[key]) for key in one)
+    return type(one) is type(other) and bool(one == other)
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_what_comes_back_is_what_went_in(name: str, tmp_path: Path) -> None:
+    memory = StepMemory(tmp_path)
+    (artifact,) = keep(memory, "k" * 32, VALUES[name])
+    entry = StepMemory(tmp_path).recall("k" * 32)
+    assert entry is not None and (entry.seed, entry.seconds) == (7, 0.5)
+    (back,) = entry.artifacts()
+    assert same(VALUES[name], live(back, memory.read)) and back.digest == artifact.digest
+
+
+def test_a_picture_that_was_saved_as_png_is_stored_as_that(tmp_path: Path) -> None:
+    memory, contents = StepMemory(tmp_path), Contents()
+    artifact = encode(noise(1), contents)
+    (tmp_path / "one.png").write_bytes(b"")
+    noise(1).save(tmp_path / "one.png")
+    artifact.png = (tmp_path / "one.png").read_bytes()
+    memory.remember("k" * 32, Finished([artifact], contents, False, None, 0.0))
+    assert [path.suffix for path in files(memory)].count(".png") == 1
+    entry = StepMemory(tmp_path).recall("k" * 32)
+    assert entry is not None and same(live(entry.artifacts()[0], memory.read), noise(1))
+
+
+def test_what_no_tree_can_express_is_not_remembered() -> None:
+    assert fresh([object()], "key", None, 0.0).key is None
+    assert fresh([{"inside": [object()]}], "key", None, 0.0).key is None
+
+
+def test_equal_contents_are_stored_once(tmp_path: Path) -> None:
+    memory = StepMemory(tmp_path)
+    keep(memory, "a" * 32, noise(1))
+    before = len(files(memory))
+    keep(memory, "b" * 32, noise(1), noise(1))
+    assert len(files(memory)) == before + 1
+
+
+def test_an_object_that_vanishes_after_it_was_found_is_told(tmp_path: Path) -> None:
+    memory = StepMemory(tmp_path)
+    keep(memory, "a" * 32, noise(1))
+    entry = memory.recall("a" * 32)
+    assert entry is not None
+    for path in files(memory):
+        path.unlink()
+    with pytest.raises(CannotRestore, match="gone"):
+        live(entry.artifacts()[0], memory.read)
+    assert memory.recall("a" * 32) is None
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "",
+        "not a checksum\n{}",
+        '{"trees":[{"image":{"size":[1,1]}}]}',
+        '{"trees":[{"module":"os"}],"separate":false,"seed":null,"seconds":0,"stored":{},"sizes":{}}',
+        '{"trees":["x"],"separate":false,"seed":null,"seconds":0,"stored":{"a":"../../etc/passwd"},"sizes":{}}',
+        '{"trees":["x"],"separate":false,"seed":null,"seconds":0,"stored":{},"sizes":{"../../x.png":3}}',
+        "[" * 100_000,
+    ],
+)
+def test_an_entry_of_another_form_is_none(told: str, tmp_path: Path) -> None:
+    from dw_lsp.workflow.identity import content_digest
+
+    path = tmp_path / "entry.json"
+    path.write_text(told if "\n" in told else f"{content_digest(told)}\n{told}")
+    assert read_entry(path) is None
+
+
+def test_a_picture_whose_size_is_a_lie_is_not_decoded(tmp_path: Path) -> None:
+    memory = StepMemory(tmp_path)
+    keep(memory, "a" * 32, noise(1))
+    entry = memory.recall("a" * 32)
+    assert entry is not None
+    tree = {"image": {**entry.trees[0]["image"], "size": [60000, 60000]}}
+    with pytest.raises(CannotRestore, match="number of bytes"):
+        live(artifact_of(tree, stored=entry.stored), memory.read)
+
+
+def test_the_least_recently_used_go_first_and_the_bound_holds(tmp_path: Path) -> None:
+    each = len(noise(0).tobytes())
+    memory = StepMemory(tmp_path, largest=10 * each)
+    for number in range(25):
+        keep(memory, f"{number:032}", noise(number))
+        os.utime(memory.entry_path(f"{number:032}"), ns=(number * SECOND, number * SECOND))
+        # The first one is used again and again.
+        os.utime(memory.entry_path(f"{0:032}"), ns=(10**6 * SECOND, 10**6 * SECOND))
+    assert sum(path.stat().st_size for path in files(memory)) <= 10 * each
+    kept = [number for number in range(25) if memory.recall(f"{number:032}")]
+    assert kept[0] == 0 and kept[1:] == list(range(25 - len(kept) + 1, 25)) and len(kept) > 4
+
+
+def test_results_as_large_as_the_store_are_not_remembered(tmp_path: Path) -> None:
+    memory = StepMemory(tmp_path, largest=20_000)
+    keep(memory, "a" * 32, noise(1))
+    assert memory.recall("a" * 32) is None and not files(memory)
+
+
+def test_using_an_entry_is_noted(tmp_path: Path) -> None:
+    memory = StepMemory(tmp_path)
+    keep(memory, "a" * 32, "text")
+    os.utime(memory.entry_path("a" * 32), ns=(SECOND, SECOND))
+    assert memory.recall("a" * 32) is not None
+    assert os.stat(memory.entry_path("a" * 32)).st_mtime_ns > 10**6 * SECOND
+
+
+def test_nothing_unfinished_is_left_or_taken_for_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = StepMemory(tmp_path)
+
+    def full(source: Any, target: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dw_lsp.worker.engine.remembering.os.replace", full)
+    keep(memory, "a" * 32, noise(1))
+    monkeypatch.undo()
+    assert files(memory) == [] and memory.recall("a" * 32) is None
+
+
+def test_a_plan_reads_what_the_worker_wrote(tmp_path: Path) -> None:
+    memory, store = StepMemory(tmp_path), StepStore(tmp_path)
+    assert store.find("a" * 32) is None and store.surroundings is None and store.seed_of("flow") is None
+    keep(memory, "a" * 32, noise(1))
+    memory.note_surroundings("here")
+    memory.note_seed("flow", 12)
+    found = store.find("a" * 32)
+    assert found is not None and entry_text(found) == Path(memory.entry_path("a" * 32)).read_text()
+    assert (store.surroundings, store.seed_of("flow")) == ("here", 12)
