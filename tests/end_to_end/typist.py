@@ -64,17 +64,17 @@ class Typist:
 
     # ------------------------------------------------------------ changes
 
-    def edit(self) -> int:
-        """Do something. Returns how many changes the server was told of."""
+    def edit(self) -> None:
+        """Do something."""
         actions: list[tuple[Callable[[], str], int]] = [
             (self._typed, 30), (self._taken_out, 20), (self._line, 12), (self._block, 10), (self._bracket, 12),
             (self._line_end, 4), (self._undone, 12),
         ]  # fmt: skip
         if self._source.random() < 0.1:
-            return self._word()
+            self._word()
+            return
         chosen = self._source.choices([action for action, _ in actions], [often for _, often in actions])[0]
         self._send([self._change(chosen()) for _ in range(self._source.choice((1, 1, 1, 1, 2, 3)))])
-        return 1
 
     def _send(self, changes: list[dict[str, Any]]) -> None:
         self.version += 1
@@ -99,14 +99,13 @@ class Typist:
         self.text = text
         return change
 
-    def _word(self) -> int:
+    def _word(self) -> None:
         """Type a word, letter by letter."""
         at, word = self.any_place(), self._source.choice(WORDS)
         for number, letter in enumerate(word):
             change = {"range": self.range(at + number, at + number), "text": letter}
             self.text = self.text[: at + number] + letter + self.text[at + number :]
             self._send([change])
-        return len(word)
 
     def _typed(self) -> str:
         at = self.any_place()
