@@ -21,7 +21,7 @@ from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
 from dw_lsp.server.convert import change_of, encoding_of
 from dw_lsp.server.diagnostics import Diagnostics
-from dw_lsp.server.documents import Documents, path_of
+from dw_lsp.server.documents import Documents
 from dw_lsp.server.features import FEATURES, Feature, load_all
 from dw_lsp.server.last_runs import LastRuns
 from dw_lsp.server.notifications import Notifications
@@ -30,7 +30,7 @@ from dw_lsp.server.transport import QuietLanguageServer
 from dw_lsp.settings import Settings
 from dw_lsp.supervisor.events import Event, MemoryChanged, RunFinished, WorkerState
 from dw_lsp.supervisor.supervisor import Supervisor
-from dw_lsp.text.document import Document
+from dw_lsp.text.document import Document, path_of
 from dw_lsp.text.positions import Encoding
 from dw_lsp.workflow.recognition import is_workflow
 

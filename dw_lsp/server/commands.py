@@ -16,14 +16,14 @@ from dw_lsp.planning.step_store import StepStore
 from dw_lsp.protocol import Component, MemoryReport
 from dw_lsp.server.arguments import COMMANDS, check_argument
 from dw_lsp.server.diagnostics import Diagnostics, is_large
-from dw_lsp.server.documents import Documents, UnreadableDocument, path_of
+from dw_lsp.server.documents import Documents, UnreadableDocument
 from dw_lsp.server.transport import REQUEST_FAILED
 from dw_lsp.settings import Settings
 from dw_lsp.supervisor.events import to_json
 from dw_lsp.supervisor.failures import WorkerFailure
 from dw_lsp.supervisor.runs import RunRequest, Submitted
 from dw_lsp.supervisor.supervisor import Supervisor
-from dw_lsp.text.document import Document
+from dw_lsp.text.document import Document, path_of
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedWorkflow
 from dw_lsp.workflow.substitution import resolve
 

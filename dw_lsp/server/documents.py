@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pygls.uris import from_fs_path, to_fs_path
-
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
 from dw_lsp.analysis.workflow_files import workflows_below
 from dw_lsp.analysis.workspace import DiskWorkspace
-from dw_lsp.server.dependencies import normal
+from dw_lsp.server.dependencies import normal, real
 from dw_lsp.settings import Settings
-from dw_lsp.text.document import Change, Document
+from dw_lsp.text.document import Change, Document, path_of
 from dw_lsp.text.positions import Encoding
 from dw_lsp.workflow.recognition import LANGUAGE_ID, is_workflow
 
@@ -31,6 +29,8 @@ class Documents:
 
     def __init__(self) -> None:
         self._open: dict[str, Document] = {}
+        self._places: dict[str, tuple[str, str]] = {}
+        self._by_place: dict[str, str] = {}
         self.folders: tuple[Path, ...] = ()
         self.settings = Settings()
         self.device_bytes: int | None = None
@@ -45,6 +45,9 @@ class Documents:
     def open(self, document: Document) -> None:
         """Keep a document, in place of an older one of its URI."""
         self._open[document.uri] = document
+        if (path := path_of(document.uri)) is not None:
+            self._places[document.uri] = normal(path), real(str(path))
+            self._index()
 
     def change(self, uri: str, changes: Sequence[Change], encoding: Encoding, version: int) -> Document | None:
         """The document after changes; `None` for one that is not open."""
@@ -61,12 +64,25 @@ class Documents:
     def close(self, uri: str) -> None:
         """Forget a document."""
         self._open.pop(uri, None)
+        if self._places.pop(uri, None) is not None:
+            self._index()
+
+    def _index(self) -> None:
+        """What is open at which place: a path as it is written goes before where its links lead."""
+        self._by_place = {place: uri for uri, (_, place) in self._places.items()}
+        self._by_place.update((place, uri) for uri, (place, _) in self._places.items())
+
+    def at(self, path: Path) -> Document | None:
+        """The open document of a file, by whatever path."""
+        uri = self._by_place.get(normal(path)) or (self._by_place.get(real(str(path))) if self._by_place else None)
+        return None if uri is None else self._open.get(uri)
 
     def load(self, uri: str) -> Document:
         """The open document, else the file. Raises `UnreadableDocument`."""
-        if (document := self._find(uri)) is not None:
-            return document
         path = path_of(uri)
+        document = self._open.get(uri) or (None if path is None else self.at(path))
+        if document is not None:
+            return document
         if path is None:
             raise UnreadableDocument(f"{uri!r} is not open, and it names no file")
         try:
@@ -78,13 +94,6 @@ class Documents:
             reason = getattr(error, "strerror", None) or str(error)
             raise UnreadableDocument(f"{path} cannot be read: {reason}") from None
         return Document(uri, text)
-
-    def _find(self, uri: str) -> Document | None:
-        """The open document of that URI, or of another spelling of it."""
-        if uri in self._open:
-            return self._open[uri]
-        path = path_of(uri)
-        return next((document for document in self if path is not None and path_of(document.uri) == path), None)
 
     def roots(self, uri: str) -> tuple[Path, ...]:
         """The folders that a document may read from: the workspace folder that holds it, its own, the others."""
@@ -125,24 +134,25 @@ class OpenWorkspace(DiskWorkspace):
     def read(self, path: Path) -> str | None:
         """The text as the editor has it, else as it is on disk."""
         self.asked.add(normal(path))
-        uri = from_fs_path(str(path))
-        document = self._documents._find(uri) if uri else None
+        document = self._documents.at(path)
         return document.text if document is not None else super().read(path)
 
     def document(self, path: Path) -> Document | None:
         """The open document of a file, else the file."""
         self.asked.add(normal(path))
-        uri = from_fs_path(str(path))
-        document = self._documents._find(uri) if uri else None
+        document = self._documents.at(path)
         return document if document is not None else super().document(path)
 
     def workflows(self) -> Sequence[Document]:
         """The open documents, and the workflow files below the open folders; without these, those beside a document."""
         opened = tuple(self._documents)
         folders = self._documents.folders
-        paths = {path_of(document.uri) for document in opened}
         files = workflows_below(folders) if folders else workflows_below(self.roots, deep=False)
-        return (*opened, *(file for file in files if path_of(file.uri) not in paths))
+        return (*opened, *(file for file in files if not self._is_open(file)))
+
+    def _is_open(self, file: Document) -> bool:
+        path = path_of(file.uri)
+        return path is not None and self._documents.at(path) is not None
 
 
 def _must_be_text_file(path: Path) -> None:
@@ -156,11 +166,3 @@ def _must_be_text_file(path: Path) -> None:
         raise UnreadableDocument(
             f"{path} has {status.st_size / 1_000_000:.0f} MB; a workflow has at most {LARGEST_FILE // 1_000_000} MB"
         )
-
-
-def path_of(uri: str) -> Path | None:
-    """The file that a URI names; `None` for other schemes, such as that of an unsaved document."""
-    if not uri.startswith("file:"):
-        return None
-    path = to_fs_path(uri)
-    return Path(path) if path else None

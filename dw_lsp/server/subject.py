@@ -12,8 +12,7 @@ from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
 from dw_lsp.analysis.names import workflow_of
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.server.convert import lsp_range
-from dw_lsp.server.documents import path_of
-from dw_lsp.text.document import Document
+from dw_lsp.text.document import Document, path_of
 from dw_lsp.text.positions import Encoding, Position
 from dw_lsp.text.syntax_tree import Range
 

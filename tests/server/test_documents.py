@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from dw_lsp.server.documents import LARGEST_FILE, Documents, UnreadableDocument, path_of
-from dw_lsp.text.document import Change, Document
+from dw_lsp.server.documents import LARGEST_FILE, Documents, UnreadableDocument
+from dw_lsp.text.document import Change, Document, path_of
 from dw_lsp.text.positions import Position
 from dw_lsp.workflow.recognition import is_workflow
 
@@ -29,6 +29,47 @@ def test_another_spelling_of_a_uri_names_the_same_document(tmp_path: Path) -> No
     documents = Documents()
     documents.open(Document(file.as_uri().replace("a.json", "%61.json"), "typed"))
     assert documents.load(file.as_uri()).text == "typed"
+
+
+def test_a_link_leads_to_the_open_document(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real", target_is_directory=True)
+    file, linked = tmp_path / "real" / "a.json", tmp_path / "link" / "a.json"
+    file.write_text("on disk", encoding="utf-8")
+    documents = Documents()
+    documents.open(Document(linked.as_uri(), "typed"))
+    assert documents.load(file.as_uri()).text == "typed"
+    documents.open(Document(file.as_uri(), "typed here"))
+    assert documents.load(file.as_uri()).text == "typed here" and documents.load(linked.as_uri()).text == "typed"
+    documents.close(file.as_uri())
+    assert documents.load(file.as_uri()).text == "typed"
+    documents.close(linked.as_uri())
+    assert documents.load(file.as_uri()).text == "on disk"
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("file:///flows/a%20%C3%A4%23%3F.json", "a ä#?.json"),
+        ("file:///flows/a;b=c&d.json", "a;b=c&d.json"),
+        ("file:///flows/%F0%9F%98%80.json", "😀.json"),
+        ("file:///c%3A/flows/a.json", "a.json"),
+        ("file:///C:/flows/a.json", "a.json"),
+    ],
+)
+def test_every_spelling_of_a_uri_names_its_file(uri: str, name: str) -> None:
+    path = path_of(uri)
+    assert path is not None and path.name == name
+    documents = Documents()
+    documents.open(Document(uri, "typed"))
+    assert documents.at(path) is not None
+
+
+def test_what_no_system_takes_names_no_open_document() -> None:
+    documents = Documents()
+    documents.open(Document("file:///flows/a%00b.json", "typed"))
+    assert documents.at(Path("/flows/other\0.json")) is None
+    assert documents.load("file:///flows/a%00b.json").text == "typed"
 
 
 @pytest.mark.parametrize("uri", ["untitled:1", "file:///nowhere/at/all.json"])
