@@ -25,6 +25,7 @@ KEY_FORMAT = 1
 #: Members of a pipeline that are in its key in a form of their own, or say nothing about its results.
 _OWN_FORM = frozenset({"arguments", "from_pretrained_arguments", "seed", "shared_components", "configuration"})
 _FREE_CONFIGURATION = frozenset({"shared_components", "component_type"})
+_TO_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "pillow", "numpy")
 
 
@@ -81,7 +82,7 @@ def iteration_key(
     use; the surroundings; where files are read; `paths` are keys that hold paths or patterns in this call.
     """
     spelled = _Spelled(files, paths)
-    told = json.dumps(spelled.value("", arguments), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    told = _TO_JSON(spelled.value("", arguments))
     return None if spelled.unknown else content_digest(f"{definition} {seed} {around} {told}")
 
 

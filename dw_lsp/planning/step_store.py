@@ -63,20 +63,28 @@ class StepStore:
 
     def find(self, key: str) -> Entry | None:
         """The entry of a key, if it is whole and its objects are there."""
+        path = self.entry_path(key)
         try:
-            file = os.stat(self.entry_path(key)).st_ino
+            status = os.stat(path)
         except OSError:
             self._known.pop(key, None)
             return None
         known = self._known.get(key)
-        if known is None or known[0] != file:
-            entry = read_entry(Path(self.entry_path(key)))
+        if known is None or known[0] != status.st_ino:
+            entry = read_entry(Path(path))
             if entry is None:
                 return None
-            self.note(key, file, entry)
+            self.note(key, status.st_ino, entry)
         else:
             entry = known[1]
-        return entry if all(self.is_there(name, size) for name, size in entry.sizes.items()) else None
+        for name, size in entry.sizes.items():
+            if not self.is_there(name, size):
+                return None
+        self.used(path, status.st_mtime)
+        return entry
+
+    def used(self, path: str, last: float) -> None:
+        """An entry was found. Arguments: its file; when it was used last. A reader leaves no traces."""
 
     def note(self, key: str, file: int, entry: Entry) -> None:
         """Know an entry without reading it again, as long as its file (by its number) is the same one."""

@@ -11,6 +11,7 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Union
 
+from dw_lsp.protocol import messages
 from dw_lsp.protocol.messages import Message
 
 HEADER = struct.Struct(">I")
@@ -22,6 +23,7 @@ class MalformedMessage(Exception):
 
 
 _KINDS: dict[str, type] = {kind.__name__: kind for kind in typing.get_args(Message)}
+_SHAPES = frozenset(kind for kind in vars(messages).values() if dataclasses.is_dataclass(kind))
 
 
 def encode(message: Message) -> bytes:
@@ -29,13 +31,21 @@ def encode(message: Message) -> bytes:
 
     Raises `ValueError` when the frame would be larger than `LARGEST_FRAME`.
     """
-    body = json.dumps({"kind": type(message).__name__, **dataclasses.asdict(message)}, ensure_ascii=False, default=str)
+    body = _TO_JSON({"kind": type(message).__name__, **vars(message)})
     data = body.encode("utf-8", "surrogatepass")
     if len(data) > LARGEST_FRAME:
         raise ValueError(
             f"a {type(message).__name__} of {len(data)} bytes is larger than a frame may be ({LARGEST_FRAME})"
         )
     return HEADER.pack(len(data)) + data
+
+
+def _plain(value: object) -> object:
+    """What JSON cannot express: the fields of a dataclass; else a text that tells of it."""
+    return value.__dict__ if type(value) in _SHAPES else str(value)
+
+
+_TO_JSON = json.JSONEncoder(ensure_ascii=False, default=_plain).encode
 
 
 def frame_length(header: bytes) -> int:

@@ -24,6 +24,8 @@ def combinations(
     Raises `InvalidInput` when there would be more than `limit` iterations.
     """
     places = list(_places(body))
+    if not places:
+        return [body]
     choices = [list(artifacts(reference)) for _, reference in places]
     count = math.prod(len(choice) for choice in choices)
     if count > limit:
@@ -58,7 +60,7 @@ def _filled(value: Value, chosen: Iterator[object], name: str | None) -> object:
 
 
 def _result_reference(value: Value) -> Reference | None:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not value.startswith("previous_result:"):
         return None
     reference = parse_reference(value)
     return reference if reference is not None and reference.kind == "previous_result" else None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
 
 from dw_lsp.text.syntax_tree import Range, Value
 
@@ -30,6 +30,7 @@ class ResolvedStep:
 
     `seed` is the step's own or the workflow's (a `seed` inside a pipeline's body goes before it). `places` says where
     in the text the value of a path inside the step stands (`("pipeline", "arguments", "prompt")`), for error messages.
+    `facts` is where what follows from the step alone may be kept, so that it need not be found out twice.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ResolvedStep:
     release_models: bool
     range: Range
     places: Mapping[tuple[str | int, ...], Range]
+    facts: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def place(self, *path: str | int) -> Range:
         """Where the path stands in the text: the nearest place known on the way to it, at last the step's name."""

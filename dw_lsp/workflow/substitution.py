@@ -43,10 +43,12 @@ def resolve(root: Node | None, arguments: Mapping[str, Value]) -> ResolvedWorkfl
         )
     seed = _seed(substitution.value(root.get("seed")), root.get("seed"), "the workflow's `seed`")
     steps: list[ResolvedStep] = []
+    names: set[str] = set()
     for index, node in enumerate(steps_node.items):
         step = _step(node, index, seed, substitution)
-        if any(earlier.name == step.name for earlier in steps):
+        if step.name in names:
             raise InvalidInput(f"two steps are named {step.name!r}; rename one of them", step.range, step.name)
+        names.add(step.name)
         steps.append(step)
     return ResolvedWorkflow(_id(root, substitution), variables, seed, tuple(steps))
 

@@ -33,7 +33,7 @@ class RepeatableRun:
     @functools.cached_property
     def written_steps(self) -> tuple[str, ...]:
         """Each step as JSON. Written once: every picture tells of all steps up to its own."""
-        return tuple(_json(_written(step)) for step in self.steps)
+        return tuple(_written(step) for step in self.steps)
 
     def written(self, count: int, separator: str = ", ") -> str:
         """The first `count` steps as a workflow of its own, which needs no arguments and gives the same results."""
@@ -41,7 +41,9 @@ class RepeatableRun:
         return f'{{"id": {_json(self.workflow.id)}, "seed": {self.seed}, "steps": [{steps}]}}'
 
 
-def _written(step: ResolvedStep) -> dict[str, Any]:
+def _written(step: ResolvedStep) -> str:
+    if "written" in step.facts:
+        return str(step.facts["written"])
     written: dict[str, Any] = {"name": step.name, step.kind: step.body}
     if step.seed is not None and ("seed",) in step.places:
         written["seed"] = step.seed
@@ -50,7 +52,8 @@ def _written(step: ResolvedStep) -> dict[str, Any]:
     for flag in ("release_pipeline", "release_models"):
         if getattr(step, flag):
             written[flag] = True
-    return written
+    step.facts["written"] = text = _json(written)
+    return text
 
 
 def embedded(run: RepeatableRun, step: ResolvedStep, iteration: int, seed: int | None) -> str:
@@ -68,8 +71,12 @@ def embedded(run: RepeatableRun, step: ResolvedStep, iteration: int, seed: int |
     return f'{front[:-1]}, "workflow": {workflow}, {back[1:]}'
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, default=_as_text)
+def _as_text(value: Any) -> str:
+    """What stands in a manifest for a value that JSON cannot express, such as a picture handed to a sub-workflow."""
+    return f"<{type(value).__name__}>"
+
+
+_json = json.JSONEncoder(ensure_ascii=False, default=_as_text).encode
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,8 @@ def manifest(request: Execute, run: RepeatableRun, record: RunRecord, folder: Pa
         "versions": _json(dict(run.versions)),
         "device": _json(run.device),
         "steps": [
-            _json({"name": step.name, "outcome": step.outcome, "seconds": round(step.seconds, 3),
-                   "loadSeconds": round(step.load_seconds, 3)})
+            f'{{"name": {_json(step.name)}, "outcome": "{step.outcome}", "seconds": {step.seconds:.3f}, '
+            f'"loadSeconds": {step.load_seconds:.3f}}}'
             for step in record.steps
         ],
         "results": [_json(_result(result, record.files, roles, folder)) for result in record.results],
@@ -144,8 +151,3 @@ def _result(
     if roles.get(result.step) is not None:
         told["role"] = roles[result.step]
     return told
-
-
-def _as_text(value: Any) -> str:
-    """What stands in a manifest for a value that JSON cannot express, such as a picture handed to a sub-workflow."""
-    return f"<{type(value).__name__}>"

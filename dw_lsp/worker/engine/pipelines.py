@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import logging
@@ -191,6 +192,7 @@ def read_index(folder: Path) -> dict[str, Any]:
     return index
 
 
+@functools.lru_cache(maxsize=64)
 def call_parameters(chosen: Any) -> tuple[list[str], bool]:
     """The names of a pipeline call's arguments, and whether it takes any others too."""
     parameters = inspect.signature(chosen.__call__).parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import logging
 from collections.abc import Collection, Mapping, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dw_lsp.planning.input_files import names_pictures
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.text.syntax_tree import Value
@@ -21,8 +23,9 @@ from dw_lsp.worker.engine.references import check_order, is_result, results_read
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import check_schedulers
 from dw_lsp.worker.engine.sub_workflows import Source, error_in_child, read_child, understand
-from dw_lsp.worker.engine.support import check_step, refuse
+from dw_lsp.worker.engine.support import check_step, refuse, walk_values
 from dw_lsp.worker.tasks.registry import check_arguments
+from dw_lsp.workflow.identity import canonical
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
 
 logger = logging.getLogger(__name__)
@@ -63,26 +66,48 @@ def prepare(
     the calling workflow. Raises `InvalidInput` for the first problem.
     """
     steps = steps_until(workflow, last)
-    values = context.arguments_of(source.folder)
     pipelines: dict[str, PreparedPipeline] = {}
     names = dict.fromkeys(handed)
     for step in steps:
         context.cancellation.check()
-        check_step(step, context.options)
-        check_order(step, names)
+        _check_text(step, names, context, handed)
         names[step.name] = None
-        _check_values(step, values)
+        if _may_name_files(step):
+            _check_values(step, context.arguments_of(source.folder))
         if step.kind == "pipeline":
-            pipelines[step.name] = _prepare_pipeline(step, source, context)
+            pipelines[step.name] = _prepare_pipeline(step, source, context, pipelines)
             _check_reused(step, pipelines)
         elif step.kind == "pipeline_reference":
-            _check_reference(step, steps[: step.index], pipelines)
+            _check_reference(step, steps, pipelines)
         elif step.kind == "task":
-            _check_task(step)
             _check_files(step, context.media_of(source.folder))
         else:
             _check_child(step, source, context)
     return PreparedWorkflow(source, workflow, steps, pipelines)
+
+
+def _check_text(step: ResolvedStep, names: Collection[str], context: RunContext, handed: Collection[str]) -> None:
+    """All that follows from the text, the options and what is installed: found out once for each text."""
+    given = (context.options, tuple(handed))
+    if step.facts.get("checked") == given:
+        return
+    check_step(step, context.options)
+    check_order(step, names)
+    if not _may_name_files(step):
+        _check_values(step, context.arguments_of(None))
+    if step.kind == "task":
+        _check_task(step)
+    step.facts["checked"] = given
+
+
+def _may_name_files(step: ResolvedStep) -> bool:
+    """Whether an argument may be a picture's path, so that it depends on more than the text whether it is right."""
+    if "may_name_files" not in step.facts:
+        step.facts["may_name_files"] = any(
+            names_pictures(key) or (isinstance(value, dict) and "location" in value)
+            for _, key, value in walk_values(step.body.get("arguments"), (step.kind, "arguments"))
+        )
+    return bool(step.facts["may_name_files"])
 
 
 def _check_values(step: ResolvedStep, values: Arguments) -> None:
@@ -104,7 +129,15 @@ def _check_values(step: ResolvedStep, values: Arguments) -> None:
 # ---------------------------------------------------------------- pipelines
 
 
-def _prepare_pipeline(step: ResolvedStep, source: Source, context: RunContext) -> PreparedPipeline:
+def _prepare_pipeline(
+    step: ResolvedStep, source: Source, context: RunContext, earlier: Mapping[str, PreparedPipeline]
+) -> PreparedPipeline:
+    definition = _definition(step)
+    for other in earlier.values():
+        if _definition(other.step) == definition:
+            # The same pipeline again: its files have been looked at in this run.
+            _check_call(step, other.chosen)
+            return dataclasses.replace(other, step=step)
     required = required_pipeline(step, source.folder)
     try:
         chosen = pipeline_class(required, context.types)
@@ -123,6 +156,15 @@ def _prepare_pipeline(step: ResolvedStep, source: Source, context: RunContext) -
             raise refuse(step, ("pipeline", "configuration", "device"), str(error)) from error
     shared, reused = (_names(step, settings, key) for key in ("shared_components", "reused_components"))
     return PreparedPipeline(step, chosen, required, shared, reused, source.folder)
+
+
+def _definition(step: ResolvedStep) -> str:
+    """All of a pipeline but its call."""
+    if "definition" not in step.facts:
+        step.facts["definition"] = canonical(
+            {key: value for key, value in step.body.items() if key not in ("arguments", "seed")}
+        )
+    return str(step.facts["definition"])
 
 
 def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Source, context: RunContext) -> None:
@@ -201,6 +243,8 @@ def _names(step: ResolvedStep, settings: Mapping[str, Value], key: str) -> froze
 
 
 def _check_reused(step: ResolvedStep, pipelines: Mapping[str, PreparedPipeline]) -> None:
+    if not pipelines[step.name].reused:
+        return
     offered = {name for other, prepared in pipelines.items() if other != step.name for name in prepared.shared}
     for name in sorted(pipelines[step.name].reused - offered):
         configuration = ("pipeline", "configuration", "reused_components")
@@ -214,11 +258,11 @@ def _check_reused(step: ResolvedStep, pipelines: Mapping[str, PreparedPipeline])
 
 
 def _check_reference(
-    step: ResolvedStep, earlier: Sequence[ResolvedStep], pipelines: Mapping[str, PreparedPipeline]
+    step: ResolvedStep, steps: Sequence[ResolvedStep], pipelines: Mapping[str, PreparedPipeline]
 ) -> None:
     name = step.body.get("reference_name")
     path = ("pipeline_reference", "reference_name")
-    target = next((other for other in earlier if other.name == name), None)
+    target = next((other for other in steps[: step.index] if other.name == name), None)
     if target is None or target.kind != "pipeline":
         raise refuse(
             step, path, f"{name!r} is no earlier pipeline step", f"There are {', '.join(pipelines) or 'none'}."

@@ -32,7 +32,7 @@ class IterationKeys:
         self._prepared, self._context = prepared, context
         self._files = InputFiles(prepared.source.folder)
         self._pipelines: dict[str, PreparedPipeline] = dict(prepared.pipelines)
-        self._definitions: dict[str, str | None] = {}
+        self._definitions: dict[tuple[object, ...], str | None] = {}
 
     def pipeline_of(self, step: ResolvedStep, reporter: StepReporter) -> PreparedPipeline:
         """The pipeline that a step calls, once its models are on this machine: only then is it known what they are."""
@@ -61,7 +61,7 @@ class IterationKeys:
 
     def recall(self, key: str | None) -> Iteration | None:
         """What is remembered under a key, as an iteration."""
-        entry = None if key is None else self._context.memory.recall(key)
+        entry = None if key is None else self._context.memory.find(key)
         if entry is None:
             return None
         return Iteration(entry.artifacts(), entry.seed, entry.separate, reused=True, key=key)
@@ -70,10 +70,12 @@ class IterationKeys:
         return iteration_key(definition, arguments, seed, self._context.surroundings, self._files, paths)
 
     def _definition(self, definer: PreparedPipeline) -> str | None:
-        name = definer.step.name
-        if name not in self._definitions:
-            self._definitions[name] = pipeline_definition(definer.step, definer.required, self._reused_keys(definer))
-        return self._definitions[name]
+        reused = self._reused_keys(definer) if definer.reused else {}
+        # Steps with the same definition have the same components: `prepare` has looked at their files once.
+        known = (id(definer.required), *sorted(reused.items()))
+        if known not in self._definitions:
+            self._definitions[known] = pipeline_definition(definer.step, definer.required, reused)
+        return self._definitions[known]
 
     def _reused_keys(self, definer: PreparedPipeline) -> Mapping[str, str]:
         found: dict[str, str] = {}

@@ -18,6 +18,13 @@ PREVIOUS = "previous_result:"
 
 def results_read(step: ResolvedStep) -> list[tuple[str, tuple[PathPart, ...]]]:
     """What a step reads: the text behind `previous_result:`, and the path inside the step where it stands."""
+    if "results_read" not in step.facts:
+        step.facts["results_read"] = _results_read(step)
+    found: list[tuple[str, tuple[PathPart, ...]]] = step.facts["results_read"]
+    return found
+
+
+def _results_read(step: ResolvedStep) -> list[tuple[str, tuple[PathPart, ...]]]:
     found = []
     for name in ("arguments", "inputs"):
         for path, _, value in walk_values(step.body.get(name), (step.kind, name)):

@@ -80,12 +80,14 @@ class StepMemory(StepStore):
             self._verified[name] = seen
         return whole
 
-    def recall(self, key: str) -> Entry | None:
-        """The entry of a key, verified, which counts as used now."""
-        entry = self.find(key)
-        if entry is not None:
-            self._touch(self.entry_path(key))
-        return entry
+    def used(self, path: str, last: float) -> None:
+        """Note that an entry was used: in the time of its file, since systems note reading as they like."""
+        now = time.time()
+        if now - last > _USED_LATELY:
+            try:
+                os.utime(path, (now, now))
+            except OSError as error:
+                self._complain(error)
 
     def read(self, name: str) -> bytes:
         """An object's bytes. Raises `CannotRestore` when they are gone or not what they were."""
@@ -97,14 +99,6 @@ class StepMemory(StepStore):
         if bytes_digest(data) != name.partition(".")[0]:
             raise CannotRestore("a remembered result has been changed")
         return data
-
-    def _touch(self, path: str) -> None:
-        # Not the time of reading: systems note that as they like, and the eviction itself reads.
-        try:
-            if time.time() - os.stat(path).st_mtime > _USED_LATELY:
-                os.utime(path)
-        except OSError as error:
-            self._complain(error)
 
     # ------------------------------------------------------------ writing
 

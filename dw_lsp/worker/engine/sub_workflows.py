@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,17 +36,22 @@ class Source:
 
 
 def understand(source: Source, arguments: Mapping[str, Any]) -> ResolvedWorkflow:
-    """The workflow of a text, with values for its variables.
+    """The workflow of a text, with values for its variables. The same text and values give the same object for a while.
 
     Raises `InvalidInput`, with offsets into that text, for the first thing that cannot be understood.
     """
-    parsed = parse(source.text)
+    return _understood(source.text, json.dumps(arguments))
+
+
+@functools.lru_cache(maxsize=16)
+def _understood(text: str, arguments: str) -> ResolvedWorkflow:
+    parsed = parse(text)
     if parsed.problems:
         problem = parsed.problems[0]
         raise InvalidInput(f"the workflow is not valid JSON: {problem.message}", problem.range)
     if parsed.root is None:
         raise InvalidInput("the workflow is empty")
-    return resolve(parsed.root, arguments)
+    return resolve(parsed.root, json.loads(arguments))
 
 
 def read_child(step: ResolvedStep, source: Source, allowed: AllowedPaths) -> Source:

@@ -79,7 +79,7 @@ def same(one: Any, other: Any) -> bool:
 def test_what_comes_back_is_what_went_in(name: str, tmp_path: Path) -> None:
     memory = StepMemory(tmp_path)
     (artifact,) = keep(memory, "k" * 32, VALUES[name])
-    entry = StepMemory(tmp_path).recall("k" * 32)
+    entry = StepMemory(tmp_path).find("k" * 32)
     assert entry is not None and (entry.seed, entry.seconds) == (7, 0.5)
     (back,) = entry.artifacts()
     assert same(VALUES[name], live(back, memory.read)) and back.digest == artifact.digest
@@ -93,7 +93,7 @@ def test_a_picture_that_was_saved_as_png_is_stored_as_that(tmp_path: Path) -> No
     artifact.png = (tmp_path / "one.png").read_bytes()
     memory.remember("k" * 32, Finished([artifact], contents, False, None, 0.0))
     assert [path.suffix for path in files(memory)].count(".png") == 1
-    entry = StepMemory(tmp_path).recall("k" * 32)
+    entry = StepMemory(tmp_path).find("k" * 32)
     assert entry is not None and same(live(entry.artifacts()[0], memory.read), noise(1))
 
 
@@ -113,13 +113,13 @@ def test_equal_contents_are_stored_once(tmp_path: Path) -> None:
 def test_an_object_that_vanishes_after_it_was_found_is_told(tmp_path: Path) -> None:
     memory = StepMemory(tmp_path)
     keep(memory, "a" * 32, noise(1))
-    entry = memory.recall("a" * 32)
+    entry = memory.find("a" * 32)
     assert entry is not None
     for path in files(memory):
         path.unlink()
     with pytest.raises(CannotRestore, match="gone"):
         live(entry.artifacts()[0], memory.read)
-    assert memory.recall("a" * 32) is None
+    assert memory.find("a" * 32) is None
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_an_entry_of_another_form_is_none(told: str, tmp_path: Path) -> None:
 def test_a_picture_whose_size_is_a_lie_is_not_decoded(tmp_path: Path) -> None:
     memory = StepMemory(tmp_path)
     keep(memory, "a" * 32, noise(1))
-    entry = memory.recall("a" * 32)
+    entry = memory.find("a" * 32)
     assert entry is not None
     tree = {"image": {**entry.trees[0]["image"], "size": [60000, 60000]}}
     with pytest.raises(CannotRestore, match="number of bytes"):
@@ -161,21 +161,21 @@ def test_the_least_recently_used_go_first_and_the_bound_holds(tmp_path: Path) ->
         # The first one is used again and again.
         os.utime(memory.entry_path(f"{0:032}"), ns=(10**6 * SECOND, 10**6 * SECOND))
     assert sum(path.stat().st_size for path in files(memory)) <= 10 * each
-    kept = [number for number in range(25) if memory.recall(f"{number:032}")]
+    kept = [number for number in range(25) if memory.find(f"{number:032}")]
     assert kept[0] == 0 and kept[1:] == list(range(25 - len(kept) + 1, 25)) and len(kept) > 4
 
 
 def test_results_as_large_as_the_store_are_not_remembered(tmp_path: Path) -> None:
     memory = StepMemory(tmp_path, largest=20_000)
     keep(memory, "a" * 32, noise(1))
-    assert memory.recall("a" * 32) is None and not files(memory)
+    assert memory.find("a" * 32) is None and not files(memory)
 
 
 def test_using_an_entry_is_noted(tmp_path: Path) -> None:
     memory = StepMemory(tmp_path)
     keep(memory, "a" * 32, "text")
     os.utime(memory.entry_path("a" * 32), ns=(SECOND, SECOND))
-    assert memory.recall("a" * 32) is not None
+    assert memory.find("a" * 32) is not None
     assert os.stat(memory.entry_path("a" * 32)).st_mtime_ns > 10**6 * SECOND
 
 
@@ -188,7 +188,7 @@ def test_nothing_unfinished_is_left_or_taken_for_an_entry(tmp_path: Path, monkey
     monkeypatch.setattr("dw_lsp.worker.engine.remembering.os.replace", full)
     keep(memory, "a" * 32, noise(1))
     monkeypatch.undo()
-    assert files(memory) == [] and memory.recall("a" * 32) is None
+    assert files(memory) == [] and memory.find("a" * 32) is None
 
 
 def test_a_plan_reads_what_the_worker_wrote(tmp_path: Path) -> None:

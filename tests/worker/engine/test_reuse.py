@@ -279,7 +279,9 @@ def lose_objects(folder: Path) -> None:
 
 def damage_entries(folder: Path) -> None:
     for path in (folder / "outputs" / ".dw-lsp" / "steps" / "entries").rglob("*.json"):
-        path.write_bytes(path.read_bytes()[:-5])
+        torn = path.with_suffix(".torn")
+        torn.write_bytes(path.read_bytes()[:-5])
+        torn.replace(path)
 
 
 @pytest.mark.parametrize("damage", [damage_objects, lose_objects, damage_entries])
