@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -26,10 +27,25 @@ def workflows_below(folders: Sequence[Path], *, deep: bool = True) -> tuple[Docu
     found: dict[str, Document] = {}
     for folder in folders:
         for entry in _files(str(folder), DEEPEST if deep else 0):
-            document = _read(entry) if entry.path not in found else None
+            document = _read(entry.path) if entry.path not in found else None
             if document is not None:
                 found[entry.path] = document
     return tuple(found.values())
+
+
+def workflow_at(path: Path, folders: Sequence[Path]) -> Document | None:
+    """The workflow in a file, if a search through the folders would come to it."""
+    inside = [path.relative_to(folder).parts for folder in folders if path.is_relative_to(folder)]
+    reached = any(
+        not any(part.startswith(".") or part in _PASSED_OVER for part in parts[:-1])
+        and not parts[-1].startswith(".")
+        and len(parts) <= DEEPEST + 1
+        for parts in inside
+        if parts
+    )
+    if not reached or not path.name.lower().endswith((".json", ".jsonc")):
+        return None
+    return _read(str(path))
 
 
 def _files(folder: str, levels: int) -> Iterator[os.DirEntry[str]]:
@@ -59,15 +75,15 @@ def _entries(folder: str) -> list[os.DirEntry[str]]:
         return []  # Gone, or not ours to read: there are no workflows of ours in it.
 
 
-def _read(entry: os.DirEntry[str]) -> Document | None:
+def _read(path: str) -> Document | None:
     try:
-        status = entry.stat()
-    except OSError:
+        status = os.stat(path)
+    except (OSError, ValueError):
         return None
-    if status.st_size > LARGEST_FILE:
+    if status.st_size > LARGEST_FILE or not stat.S_ISREG(status.st_mode):
         return None
-    text = _workflow_text(entry.path, status.st_mtime_ns, status.st_size)
-    return None if text is None else _document(entry.path, text)
+    text = _workflow_text(path, status.st_mtime_ns, status.st_size)
+    return None if text is None else _document(path, text)
 
 
 @functools.lru_cache(maxsize=2048)

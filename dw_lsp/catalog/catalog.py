@@ -63,6 +63,7 @@ class Catalog:
 
     def __init__(self, environment: Environment, store: Store):
         self.environment = environment
+        self._stamp = environment.stamp()
         self._store = store
         self._indices: dict[str, PackageIndex | None] = {}
         self._sources: dict[tuple[Path, str], ClassSource | None] = {}
@@ -70,6 +71,10 @@ class Catalog:
         self._resolved: dict[str, Resolution] = {}
         self._rows: dict[str, dict[str, list[list[str]]]] = {}
         self._kinds: dict[tuple[Kind, str], tuple[ClassEntry, ...]] = {}
+
+    def is_current(self) -> bool:
+        """Whether nothing was installed or removed since this was made; costs some looks at folders."""
+        return self.environment.stamp() == self._stamp
 
     @property
     def installed(self) -> bool:

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ DISTRIBUTIONS = {
 }
 _ASK = "import json, sys; print(json.dumps(sys.path))"
 _PATIENCE = 15.0
+#: Folders into which installers write.
+_PACKAGES = ("site-packages", "dist-packages")
 _VERSION = re.compile(rb"^__version__\s*=\s*[\"']([^\"']+)[\"']", re.MULTILINE)
 
 
@@ -50,6 +53,12 @@ class Environment:
     def has(self, name: str) -> bool:
         """Whether a module of that name can be imported: a package, a namespace, a single or a compiled file."""
         return any(_has(folder, name) for folder in self.search_path)
+
+    def stamp(self) -> tuple[int, ...]:
+        """What changes when a package is installed or removed, or the interpreter itself: times of a few folders."""
+        python = Path(shutil.which(self.python) or self.python)
+        folders = (folder for folder in self.search_path if folder.name in _PACKAGES)
+        return tuple(_changed(place) for place in (python, *folders))
 
 
 def environment_of(python: str | None) -> Environment:
@@ -90,6 +99,13 @@ def _asked(python: str) -> Environment:
 
 def _folders(paths: list[str]) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(Path(path) for path in paths if path and os.path.isdir(path)))
+
+
+def _changed(place: Path) -> int:
+    try:
+        return os.stat(place).st_mtime_ns
+    except (OSError, ValueError):
+        return 0
 
 
 @functools.lru_cache(maxsize=256)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import asyncio
 import functools
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
 from pygls.exceptions import JsonRpcException
-from pygls.uris import to_fs_path
 
 import dw_lsp
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
-from dw_lsp.catalog.catalog import forget_catalogs
 from dw_lsp.server.arguments import COMMANDS
 from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
@@ -23,10 +21,13 @@ from dw_lsp.server.convert import change_of, encoding_of
 from dw_lsp.server.diagnostics import Diagnostics
 from dw_lsp.server.documents import Documents
 from dw_lsp.server.features import FEATURES, Feature, load_all
+from dw_lsp.server.installed import Installed
 from dw_lsp.server.last_runs import LastRuns
 from dw_lsp.server.notifications import Notifications
 from dw_lsp.server.orphans import leave_with
 from dw_lsp.server.transport import QuietLanguageServer
+from dw_lsp.server.watching import did_change_watched_files, registrations, watches_files
+from dw_lsp.server.workspace_diagnostics import WorkspaceDiagnostics
 from dw_lsp.settings import Settings
 from dw_lsp.supervisor.events import Event, MemoryChanged, RunFinished, WorkerState
 from dw_lsp.supervisor.supervisor import Supervisor
@@ -37,8 +38,6 @@ from dw_lsp.workflow.recognition import is_workflow
 if TYPE_CHECKING:
     from dw_lsp.server.completion import Proposed
 
-#: Files whose change on disk may concern an open workflow: other workflows, what describes a model, weights, media.
-WATCHED = ("json", "jsonc", "safetensors", "gguf", "png", "jpg", "jpeg", "webp", "gif", "mp4", "wav")
 #: When the start is over, in seconds: what is in memory by then stays.
 SETTLED_SECONDS = 1.0
 
@@ -58,6 +57,14 @@ class Server(QuietLanguageServer):
             self._have_diagnostics_asked_for,
             self._warm_up_for,
         )
+        self.workspace_diagnostics = WorkspaceDiagnostics(
+            self.documents,
+            self.diagnostics,
+            lambda: self.configuration.settings.diagnostics.severity,
+            self.encoding,
+            lambda: watches_files(self.client_capabilities.workspace),
+        )
+        self.installed = Installed(self.documents, self.everything_changed)
         self._opened: set[str] = set()
         self.notifications = Notifications(self.protocol, self.encoding, self._shows_progress)
         self.supervisor = Supervisor(self.configuration.settings, self._heard)
@@ -93,13 +100,28 @@ class Server(QuietLanguageServer):
         self.notifications.tell(event)
         if isinstance(event, WorkerState) and event.state == "starting":
             # Whoever has installed something starts the worker anew; what it will find, we look for, too.
-            forget_catalogs()
-            self.diagnostics.schedule_all()
-        if isinstance(event, RunFinished) and self.last_runs.take(event):
-            self._refresh_what_shows_runs()
+            self.installed.check(at_once=True)
+        if isinstance(event, RunFinished):
+            self.diagnostics.renew_found("model-not-cached")  # The run may have downloaded it.
+            if self.last_runs.take(event):
+                self._refresh_what_shows_runs()
         if isinstance(event, MemoryChanged) and event.report.total_bytes != self.documents.device_bytes:
             self.documents.device_bytes = event.report.total_bytes
-            self.diagnostics.schedule_all()
+            self.everything_changed()
+
+    def file_changed(self, path: Path | None, *, as_folder: bool = False) -> None:
+        """A file was changed, on disk or in the editor: what looks at it is judged anew.
+
+        Arguments: `as_folder`: it may be a folder, which came or went with all that is in it.
+        """
+        self.diagnostics.changed(path, as_folder=as_folder)
+        self.workspace_diagnostics.changed(path, as_folder=as_folder)
+
+    def everything_changed(self) -> None:
+        """Something changed by which every document is judged: the settings, the folders, what is installed."""
+        self.diagnostics.schedule_all()
+        self.workspace_diagnostics.changed_all()
+        self.refresh_notes()
 
     def _have_diagnostics_asked_for(self) -> None:
         self.workspace_diagnostic_refresh(None)
@@ -109,13 +131,18 @@ class Server(QuietLanguageServer):
         workspace = self.client_capabilities.workspace
         if workspace and workspace.code_lens and workspace.code_lens.refresh_support:
             self.workspace_code_lens_refresh(None)
-        if workspace and workspace.inlay_hint and workspace.inlay_hint.refresh_support:
+        self.refresh_notes()
+
+    def refresh_notes(self) -> None:
+        """Have the notes within the text asked for anew: what they say of classes and values lies elsewhere, too."""
+        workspace = self.client_capabilities.workspace
+        shows = workspace is not None and workspace.inlay_hint is not None and workspace.inlay_hint.refresh_support
+        if shows and any(True for _ in self.documents):
             self.workspace_inlay_hint_refresh(None)
 
     def _settings_changed(self, settings: Settings) -> None:
-        self.documents.settings = settings
         self.supervisor.configure(settings)
-        self.diagnostics.schedule_all()
+        self.installed.use(settings)
 
     async def become_ready(self) -> None:
         """Once the settings are known: warm up, if a workflow is open already."""
@@ -129,19 +156,27 @@ class Server(QuietLanguageServer):
         self._opened.add(document.uri)
         self.diagnostics.schedule(document.uri)
 
+    def forget(self, uri: str) -> None:
+        """A document was closed."""
+        self._opened.discard(uri)
+
     def _warm_up_for(self, document: Document) -> None:
-        if not self._ready or document.uri not in self._opened:
+        if not self._ready:
+            return
+        if not self._told_of_catalogue and not self.installed.is_asking:
+            self._tell_of_catalogue(document)
+        if document.uri not in self._opened:
             return
         self._opened.discard(document.uri)
-        self._tell_of_catalogue(document)
-        wanted = self.configuration.settings.worker.prewarm == "onOpen" and len(document.text) <= LARGEST_DOCUMENT
-        if wanted and not self.supervisor.state.pid and is_workflow(document.root, document.uri, document.language_id):
+        self.installed.watch()
+        wanted = self.configuration.settings.worker.prewarm == "onOpen"
+        if wanted and not self.supervisor.state.pid and _is_small_workflow(document):
             self.supervisor.prewarm()
 
     def _tell_of_catalogue(self, document: Document) -> None:
         """Say once that names are checked against a small list, where the worker's Python has nothing to read."""
         catalog = self.documents.workspace(document.uri).catalog
-        if not self._told_of_catalogue and not catalog.installed and is_workflow(document.root, document.uri):
+        if not catalog.installed and _is_small_workflow(document):
             self._told_of_catalogue = True
             self.tell_user(f"dw-lsp: classes and arguments are checked against {catalog.origin}.")
 
@@ -152,6 +187,12 @@ class Server(QuietLanguageServer):
     async def closed(self) -> None:
         """Take the worker along."""
         await self.supervisor.close()
+
+
+def _is_small_workflow(document: Document) -> bool:
+    """Whether it is a workflow of which more is asked than its size."""
+    small = len(document.text) <= LARGEST_DOCUMENT
+    return small and is_workflow(document.root, document.uri, document.language_id)
 
 
 def settle() -> None:
@@ -177,9 +218,11 @@ def initialize(server: Server, params: types.InitializeParams) -> None:
     if _asks_for_diagnostics(params.capabilities):
         # Offered to nobody else: who asks and cannot be told to ask again keeps what is no longer true.
         server.diagnostics.pulled = True
-        options = types.DiagnosticOptions(inter_file_dependencies=True, workspace_diagnostics=False, identifier="dw")
+        options = types.DiagnosticOptions(inter_file_dependencies=True, workspace_diagnostics=True, identifier="dw")
         server.feature(types.TEXT_DOCUMENT_DIAGNOSTIC, options)(_bound(document_diagnostic, server))
+        server.feature(types.WORKSPACE_DIAGNOSTIC)(_bound(workspace_diagnostic, server))
     server.configuration.initialize(params.initialization_options)
+    server.installed.use(server.configuration.settings)
 
 
 def _asks_for_diagnostics(capabilities: types.ClientCapabilities) -> bool:
@@ -193,37 +236,24 @@ async def document_diagnostic(server: Server, params: types.DocumentDiagnosticPa
     return await server.diagnostics.report(params.text_document.uri, params.previous_result_id)
 
 
+async def workspace_diagnostic(
+    server: Server, params: types.WorkspaceDiagnosticParams
+) -> types.WorkspaceDiagnosticReport:
+    """The findings of all workflows in the open folders."""
+    return await server.workspace_diagnostics.report(params.previous_result_ids)
+
+
 def _folder(uri: str) -> Path:
-    return Path((to_fs_path(uri) if uri.startswith("file:") else uri) or uri)
+    return path_of(uri) or Path(uri)
 
 
 async def initialized(server: Server, params: types.InitializedParams) -> None:
     if server.process_id and server.watches_client:
         leave_with(server.process_id, server.leave)
     await server.become_ready()
-    registrations = list(_registrations(server.client_capabilities.workspace))
-    if registrations:
-        await server.client_register_capability_async(types.RegistrationParams(registrations=registrations))
-
-
-def _registrations(workspace: types.WorkspaceClientCapabilities | None) -> Iterator[types.Registration]:
-    """What a client is asked to tell, as far as it can be asked."""
-    if workspace and workspace.did_change_configuration and workspace.did_change_configuration.dynamic_registration:
-        yield types.Registration(
-            id="dw-configuration", method=types.WORKSPACE_DID_CHANGE_CONFIGURATION, register_options={"section": "dw"}
-        )
-    if workspace and workspace.did_change_watched_files and workspace.did_change_watched_files.dynamic_registration:
-        watchers = [types.FileSystemWatcher(glob_pattern=f"**/*.{{{','.join(WATCHED)}}}")]
-        options = types.DidChangeWatchedFilesRegistrationOptions(watchers=watchers)
-        yield types.Registration(
-            id="dw-files", method=types.WORKSPACE_DID_CHANGE_WATCHED_FILES, register_options=options
-        )
-
-
-def did_change_watched_files(server: Server, params: types.DidChangeWatchedFilesParams) -> None:
-    """Files were changed on disk."""
-    for change in params.changes:
-        server.diagnostics.changed(path_of(change.uri))
+    wanted = list(registrations(server.client_capabilities.workspace))
+    if wanted:
+        await server.client_register_capability_async(types.RegistrationParams(registrations=wanted))
 
 
 async def did_change_configuration(server: Server, params: types.DidChangeConfigurationParams) -> None:
@@ -238,7 +268,7 @@ def did_change_workspace_folders(server: Server, params: types.DidChangeWorkspac
     added = [_folder(folder.uri) for folder in params.event.added]
     kept = [folder for folder in server.documents.folders if folder not in removed]
     server.documents.folders = tuple(dict.fromkeys([*kept, *added]))
-    server.diagnostics.schedule_all()
+    server.everything_changed()
 
 
 def did_open(server: Server, params: types.DidOpenTextDocumentParams) -> None:
@@ -246,7 +276,7 @@ def did_open(server: Server, params: types.DidOpenTextDocumentParams) -> None:
     document = Document(item.uri, item.text, item.version, str(item.language_id))
     server.documents.open(document)
     server.opened(document)
-    server.diagnostics.changed(path_of(item.uri))
+    server.file_changed(path_of(item.uri))
 
 
 def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> None:
@@ -254,15 +284,15 @@ def did_change(server: Server, params: types.DidChangeTextDocumentParams) -> Non
     changes = [change_of(change) for change in params.content_changes]
     if server.documents.change(identifier.uri, changes, server.encoding(), identifier.version) is not None:
         server.diagnostics.schedule(identifier.uri)
-        server.diagnostics.changed(path_of(identifier.uri))
+        server.file_changed(path_of(identifier.uri))
 
 
 async def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> None:
     document = server.documents.get(params.text_document.uri)
     if document is None:
         return
-    server.diagnostics.schedule(document.uri)
-    server.diagnostics.changed(path_of(document.uri))
+    server.diagnostics.renew([document.uri])  # Files may have changed that nobody has told of.
+    server.file_changed(path_of(document.uri))
     if server.configuration.settings.run.on_save:
         try:
             await server.commands.run_again(document)
@@ -272,8 +302,9 @@ async def did_save(server: Server, params: types.DidSaveTextDocumentParams) -> N
 
 def did_close(server: Server, params: types.DidCloseTextDocumentParams) -> None:
     server.documents.close(params.text_document.uri)
+    server.forget(params.text_document.uri)
     server.diagnostics.clear(params.text_document.uri)
-    server.diagnostics.changed(path_of(params.text_document.uri))
+    server.file_changed(path_of(params.text_document.uri))
 
 
 def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) -> None:
@@ -284,6 +315,7 @@ def cancel_progress(server: Server, params: types.WorkDoneProgressCancelParams) 
 
 async def shutdown(server: Server, params: None) -> None:
     server.asked_to_leave = True
+    server.workspace_diagnostics.close()
     await server.supervisor.close()
 
 
@@ -351,6 +383,10 @@ def _bound_later(feature: Feature, server: Server) -> Callable[..., Any]:
 def _command(server: Server, name: str) -> Callable[..., Any]:
     async def execute(*arguments: Any) -> Any:
         await server.configuration.known()
+        if name in ("dw.run", "dw.plan"):
+            await server.installed.known()
+        elif name == "dw.restart":
+            server.installed.look_anew()
         return await server.commands.execute(name, arguments)
 
     return execute

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from lsprotocol import types
@@ -21,6 +24,17 @@ LARGE_DOCUMENT = 150_000
 #: Characters above which what comes right behind a change, such as a request for completion, is answered before the
 #: document is analysed; and the seconds for which that is waited for.
 LONG_DOCUMENT, BEHIND_REQUESTS = 20_000, 0.003
+#: Seconds in which changes from outside are gathered before a client is told to ask again.
+GATHERED = 0.1
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The findings of one version of a document. `number` names them, and is never given again."""
+
+    document: Document
+    findings: tuple[Finding, ...]
+    number: int
 
 
 class Diagnostics:
@@ -44,12 +58,16 @@ class Diagnostics:
         self._documents, self._severities = documents, severities
         self._encoding, self._publish, self._analysed = encoding, publish, analysed
         self._ask_again, self._is_asked_again = ask_again, False
-        self._generation = 0
         self._depends = Dependencies()
         self.pulled = False
         self._due: set[str] = set()
-        self._told: dict[str, tuple[Document, tuple[Finding, ...]]] = {}
+        self._judged: dict[str, Judged] = {}
+        self._numbers = itertools.count(1)
+        self._outside: Counter[str] = Counter()
         self._threads: dict[str, asyncio.Task[None]] = {}
+        self._waiting: dict[str, asyncio.Task[None]] = {}
+
+    # ------------------------------------------------------------ what changes
 
     def schedule(self, uri: str) -> None:
         """A document was edited: publish once all changes that have come in are applied."""
@@ -63,21 +81,36 @@ class Diagnostics:
 
     def schedule_all(self) -> None:
         """Something changed that concerns every open document, such as the settings."""
-        self._refresh([document.uri for document in self._documents])
+        self.renew(document.uri for document in self._documents)
 
-    def changed(self, path: Path | None) -> None:
-        """A file was changed, on disk or in the editor: the documents that look at it are judged anew."""
-        if path is not None:
-            self._refresh(self._depends.users_of(path))
+    def changed(self, path: Path | None, *, as_folder: bool = False) -> None:
+        """A file was changed, on disk or in the editor: the documents that look at it are judged anew.
 
-    def _refresh(self, uris: Iterable[str]) -> None:
-        for uri in uris:
-            self._told.pop(uri, None)
+        Arguments: `as_folder`: it may be a folder, which came or went with all that is in it.
+        """
+        if path is None:
+            return
+        users = self._depends.users_of(path)
+        if as_folder:
+            users |= self._depends.users_below(path)
+        own = self._documents.at(path)
+        self.renew(users if own is None else users - {own.uri})
+
+    def renew(self, uris: Iterable[str]) -> None:
+        """What these documents are judged by has changed, but not they themselves."""
+        for uri in tuple(uris):
+            self._outside[uri] += 1
+            self._judged.pop(uri, None)
             self.schedule(uri)
-            self._generation += 1
             if self.pulled and not self._is_asked_again:
                 self._is_asked_again = True
-                asyncio.get_running_loop().call_soon(self._have_it_ask)
+                asyncio.get_running_loop().call_later(GATHERED, self._have_it_ask)
+
+    def renew_found(self, code: str) -> None:
+        """What one rule looks at has changed: the documents in which it found something are judged anew."""
+        self.renew(
+            uri for uri, judged in self._judged.items() if any(finding.code == code for finding in judged.findings)
+        )
 
     def _have_it_ask(self) -> None:
         self._is_asked_again = False
@@ -85,40 +118,72 @@ class Diagnostics:
 
     def clear(self, uri: str) -> None:
         """Take back what was published for a document that is closed."""
-        self._told.pop(uri, None)
+        self._judged.pop(uri, None)
+        self._outside.pop(uri, None)
         self._depends.forget(uri)
         if not self.pulled:
             self._publish(types.PublishDiagnosticsParams(uri=uri, diagnostics=[]))
+
+    # ------------------------------------------------------------ what is found
 
     async def report(
         self, uri: str, previous: str | None
     ) -> types.RelatedFullDocumentDiagnosticReport | types.RelatedUnchangedDocumentDiagnosticReport:
         """The findings of a document for a client that asks. Arguments: the number of the answer that it has."""
-        document = self._documents.get(uri)
-        if document is None:
+        judged = await self.newest(uri)
+        if judged is None:
             return types.RelatedFullDocumentDiagnosticReport(items=[])
-        number = f"{document.version}.{self._generation}"
+        self._analysed(judged.document)
+        number = str(judged.number)
         if number == previous:
             return types.RelatedUnchangedDocumentDiagnosticReport(result_id=number)
-        large = is_large(document)
-        findings = await asyncio.to_thread(self.findings, document) if large else self.findings(document)
-        self._told[uri] = document, findings
-        self._analysed(document)
-        items = diagnostics_of(document, findings, self._encoding())
+        items = diagnostics_of(judged.document, judged.findings, self._encoding())
         return types.RelatedFullDocumentDiagnosticReport(items=items, result_id=number)
 
+    async def newest(self, uri: str) -> Judged | None:
+        """What is found in the newest version of a document; `None` once it is closed."""
+        while (document := self._documents.get(uri)) is not None:
+            judged = self._judged.get(uri)
+            if judged is not None and judged.document is document:
+                return judged
+            if not is_large(document):
+                return self._judge(document)
+            if uri not in self._threads:
+                task = self._threads[uri] = asyncio.get_running_loop().create_task(self._judge_on_thread(document))
+                task.add_done_callback(lambda _: self._threads.pop(uri, None))
+            # Whoever asks no longer must not end what others wait for.
+            await asyncio.shield(self._threads[uri])
+        return None
+
     def latest(self, document: Document) -> tuple[Finding, ...]:
-        """The findings that were published for this very version, else those as they are now."""
-        told = self._told.get(document.uri)
-        return told[1] if told is not None and told[0] is document else self.findings(document)
+        """The findings that were given for this very version, else those as they are now."""
+        judged = self._judged.get(document.uri)
+        return judged.findings if judged is not None and judged.document is document else self.findings(document)
 
     def findings(self, document: Document) -> tuple[Finding, ...]:
         """The findings of a document as they are now."""
+        return self._look(document)[0]
+
+    def _look(self, document: Document) -> tuple[tuple[Finding, ...], set[str]]:
+        """What is found, and which paths that hangs on. May be called on a thread."""
         workspace = self._documents.workspace(document.uri)
-        found = diagnose(document, workspace, self._severities())
-        if self._documents.get(document.uri) is document:
-            self._depends.note(document.uri, workspace.asked)
-        return found
+        return diagnose(document, workspace, self._severities()), workspace.asked
+
+    def _judge(self, document: Document) -> Judged:
+        return self._keep(document, *self._look(document))
+
+    async def _judge_on_thread(self, document: Document) -> None:
+        outside = self._outside[document.uri]
+        found = await asyncio.to_thread(self._look, document)
+        if self._documents.get(document.uri) is document and self._outside[document.uri] == outside:
+            self._keep(document, *found)
+
+    def _keep(self, document: Document, findings: tuple[Finding, ...], asked: set[str]) -> Judged:
+        self._depends.note(document.uri, asked)
+        judged = self._judged[document.uri] = Judged(document, findings, next(self._numbers))
+        return judged
+
+    # ------------------------------------------------------------ for clients that are told
 
     def _begin(self, uri: str) -> None:
         self._due.discard(uri)
@@ -126,22 +191,18 @@ class Diagnostics:
         if document is None:
             return
         if not is_large(document):
-            self._tell(document, self.findings(document))
-        elif uri not in self._threads:
-            task = self._threads[uri] = asyncio.get_running_loop().create_task(self._on_thread(document))
-            task.add_done_callback(lambda _: self._threads.pop(uri, None))
+            self._tell(self._judge(document))
+        elif uri not in self._waiting:
+            task = self._waiting[uri] = asyncio.get_running_loop().create_task(self._tell_later(uri))
+            task.add_done_callback(lambda _: self._waiting.pop(uri, None))
 
-    async def _on_thread(self, document: Document) -> None:
-        findings = await asyncio.to_thread(self.findings, document)
-        newest = self._documents.get(document.uri)
-        if newest is document:
-            self._tell(document, findings)
-        elif newest is not None:
-            asyncio.get_running_loop().call_soon(self.schedule, document.uri)
+    async def _tell_later(self, uri: str) -> None:
+        if (judged := await self.newest(uri)) is not None:
+            self._tell(judged)
 
-    def _tell(self, document: Document, findings: tuple[Finding, ...]) -> None:
-        self._told[document.uri] = document, findings
-        diagnostics = diagnostics_of(document, findings, self._encoding())
+    def _tell(self, judged: Judged) -> None:
+        document = judged.document
+        diagnostics = diagnostics_of(document, judged.findings, self._encoding())
         self._publish(
             types.PublishDiagnosticsParams(uri=document.uri, version=document.version, diagnostics=diagnostics)
         )

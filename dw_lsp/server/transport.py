@@ -1,9 +1,9 @@
 """How messages come in and go out: pygls' protocol with our own documents, and streams that no thread pool can starve.
 
-Differs from pygls in five points. Documents are not kept by pygls (it takes U+2028 for a line end). Every request gets
+Differs from pygls in six points. Documents are not kept by pygls (it takes U+2028 for a line end). Every request gets
 an answer: one that cannot be understood, that comes too early or too late, too. Objects inside of parameters are data,
 even if they look like messages. What goes wrong is answered, not shown to the user a second time. Standard input is
-read by a thread of its own, which never keeps the process alive.
+read by a thread of its own, which never keeps the process alive. Requests that still wait do not hinder the shutdown.
 """
 
 from __future__ import annotations
@@ -105,6 +105,16 @@ class Protocol(LanguageServerProtocol):
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> Generator[Any, Any, None]:
         yield self.fm.features[types.TEXT_DOCUMENT_DID_CLOSE], (params,), None
+
+    @lsp_method(types.SHUTDOWN)
+    def lsp_shutdown(self, *args: Any) -> Generator[Any, Any, None]:
+        """End the work. Each request that waits takes itself off the list when it is cancelled: pygls trips over it."""
+        yield self.fm.features[types.SHUTDOWN], args, None
+        current = self.msg_id
+        for number, future in tuple(self._request_futures.items()):
+            if number != current and not future.done():
+                future.cancel()
+        self._shutdown = True
 
     @lsp_method(types.EXIT)
     def lsp_exit(self, *args: Any) -> Generator[Any, Any, None]:
