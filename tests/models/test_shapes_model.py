@@ -59,6 +59,7 @@ def test_the_judge_recognises_what_was_drawn_by_hand(evaluate: ModuleType) -> No
         assert (seen.background, seen.colour, seen.shape) == (scene.background, scene.colour, scene.shape)
 
 
+@pytest.mark.timeout(600)  # 224 pictures: a minute on two cores that have nothing else to do.
 def test_the_pictures_show_what_the_prompts_say(evaluate: ModuleType, pipeline: Any) -> None:
     wrong = []
     for index, scene in enumerate(sys.modules["shapes_dataset"].all_scenes()[3::8]):
