@@ -88,6 +88,8 @@ def path_of(uri: str) -> Path | None:
     if parts.scheme != "file":
         return None
     path = unquote(parts.path)
+    if "\0" in path:
+        return None  # No system has such a file, and most of what is asked of one would raise.
     if os.name == "nt" and path[2:3] == ":":
         path = path[1:]  # A drive stands behind the slash that begins every path of a URI.
     return Path(f"//{parts.netloc}{path}" if parts.netloc and os.name == "nt" else path)
