@@ -258,6 +258,7 @@ async def test_a_small_catalogue_is_told_once(tmp_path: Path) -> None:
             uri = (tmp_path / f"flow{number}.dw.json").as_uri()
             session.open(uri, saying('["hello"]'))
             await session.diagnostics(uri, 1)
+        await session.heard("window/showMessage")
         await session.command("dw.status")
         (told,) = [params["message"] for params in session.of("window/showMessage")]
         assert "a small list of diffusers" in told and "another machine" in told

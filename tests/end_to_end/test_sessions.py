@@ -48,6 +48,13 @@ CHILD = json.dumps(
 #: How each way of counting is encoded, and how many bytes one unit has.
 UNITS = {"utf-8": ("utf-8", 1), "utf-16": ("utf-16-le", 2), "utf-32": ("utf-32-le", 4)}
 COMMAND = [sys.executable, "-m", "dw_lsp", "serve", "--stdio"]
+#: What editors that declare it are told when something shown may have changed: when that is depends on the machine.
+REFRESHES = (
+    types.WORKSPACE_CODE_LENS_REFRESH,
+    types.WORKSPACE_DIAGNOSTIC_REFRESH,
+    types.WORKSPACE_INLAY_HINT_REFRESH,
+    types.WORKSPACE_SEMANTIC_TOKENS_REFRESH,
+)
 
 
 def make_client() -> LanguageClient:
@@ -58,6 +65,11 @@ def make_client() -> LanguageClient:
     def register(client: LanguageClient, params: types.RegistrationParams) -> None:
         """Nothing has to come of it."""
 
+    def ask_again(client: LanguageClient, params: None) -> None:
+        """These clients ask for what they need when a test does."""
+
+    for refresh in REFRESHES:
+        made.feature(refresh)(ask_again)
     return made
 
 
