@@ -81,24 +81,32 @@ class Installed:
             self.check()
             self.watch()
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, work: Coroutine[Any, Any, bool]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._asking.add(task)
-        task.add_done_callback(self._asking.discard)
+        task.add_done_callback(self._answered)
 
-    async def _exchange(self, worker: WorkerSettings) -> None:
-        interpreter = self._is_asked = _interpreter(worker)
-        await asyncio.to_thread(_read, worker)
-        if interpreter == _interpreter(self._wanted.worker):
-            self._is_asked = None
-            self._documents.settings = self._wanted
+    def _answered(self, task: asyncio.Task[bool]) -> None:
+        # Only now: whoever is told judges at once, and must not find that the answer is still waited for.
+        self._asking.discard(task)
+        if not task.cancelled() and task.result():
             self._changed()
 
-    async def _renew(self) -> None:
+    async def _exchange(self, worker: WorkerSettings) -> bool:
+        """Ask another interpreter. Returns whether its answer is what counts now."""
+        interpreter = self._is_asked = _interpreter(worker)
+        await asyncio.to_thread(_read, worker)
+        if interpreter != _interpreter(self._wanted.worker):
+            return False
+        self._is_asked = None
+        self._documents.settings = self._wanted
+        return True
+
+    async def _renew(self) -> bool:
         worker = self._documents.settings.worker
         forget_catalogs()
         await asyncio.to_thread(_read, worker)
-        self._changed()
+        return True
 
     def _catalog(self) -> Catalog:
         return _catalog_of(self._documents.settings.worker)

@@ -51,7 +51,6 @@ COMMAND = [sys.executable, "-m", "dw_lsp", "serve", "--stdio"]
 #: What editors that declare it are told when something shown may have changed: when that is depends on the machine.
 REFRESHES = (
     types.WORKSPACE_CODE_LENS_REFRESH,
-    types.WORKSPACE_DIAGNOSTIC_REFRESH,
     types.WORKSPACE_INLAY_HINT_REFRESH,
     types.WORKSPACE_SEMANTIC_TOKENS_REFRESH,
 )
