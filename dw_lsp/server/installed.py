@@ -29,7 +29,7 @@ class Installed:
         self._is_asked: tuple[str | None, bool] | None = None  # The interpreter that is to be judged by next.
         self._seen: tuple[int, ...] | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._asking: set[asyncio.Task[None]] = set()
+        self._asking: set[asyncio.Task[bool]] = set()
 
     def use(self, settings: Settings) -> None:
         """Judge by other settings. Another interpreter is asked first: until it has answered, the former one counts."""
