@@ -3,6 +3,7 @@
 from dw_lsp.protocol.frames import HEADER, LARGEST_FRAME, MalformedMessage, decode, encode, frame_length
 from dw_lsp.protocol.messages import (
     PROTOCOL_VERSION,
+    Activate,
     Cancel,
     ClearMemory,
     Component,
@@ -41,6 +42,7 @@ __all__ = [
     "HEADER",
     "LARGEST_FRAME",
     "PROTOCOL_VERSION",
+    "Activate",
     "Cancel",
     "ClearMemory",
     "Component",

@@ -166,6 +166,11 @@ class Evict:
 
 
 @dataclass(frozen=True)
+class Activate:
+    """Be the worker from now on: for a process that was told to stand by, which has no device until then."""
+
+
+@dataclass(frozen=True)
 class Shutdown:
     """Leave, in good order."""
 
@@ -303,7 +308,7 @@ class LogLine:
     run_id: str | None = None
 
 
-ToWorker: TypeAlias = Execute | Cancel | Ping | ReportMemory | ClearMemory | Evict | Shutdown
+ToWorker: TypeAlias = Activate | Execute | Cancel | Ping | ReportMemory | ClearMemory | Evict | Shutdown
 _Answer: TypeAlias = Hello | Ready | StartFailed | Pong | MemoryReported | RequestFailed | LogLine
 FromWorker: TypeAlias = _Answer | RunBegan | StepProgress | PreviewMade | StepEnded | RunEnded
 Message: TypeAlias = ToWorker | FromWorker

@@ -14,6 +14,8 @@ from dw_lsp.settings import Settings
 
 #: Executed by path, so that nothing of ours has to be installed in the worker's Python.
 LAUNCHER = Path(dw_lsp.__file__).resolve().parent / "worker" / "launch.py"
+#: The launcher's argument for a process that imports and then waits to be activated.
+STANDING_BY = "--standby"
 #: Where a Python looks for its own library: of no use, and a danger, to another Python.
 _OF_ONE_PYTHON = ("PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__")
 
@@ -28,6 +30,15 @@ class WorkerCommand:
 
     arguments: tuple[str, ...]
     environment: Mapping[str, str]
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is our own launcher, and nobody's ssh or wrapper around it."""
+        return self.arguments[-1:] == (str(LAUNCHER),)
+
+    def standing_by(self) -> WorkerCommand:
+        """The same for a spare process. Only for a command of ours."""
+        return WorkerCommand((*self.arguments, STANDING_BY), self.environment)
 
 
 def worker_command(settings: Settings, environ: Mapping[str, str]) -> WorkerCommand:

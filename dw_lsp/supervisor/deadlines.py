@@ -30,7 +30,10 @@ Name: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Limits:
-    """How long each wait may last, in seconds; `None` is for ever. `crashes` is the number in a row that is borne."""
+    """How long each wait may last, in seconds; `None` is for ever.
+
+    `crashes` is the number in a row that is borne; `spare`: how long a worker is idle before a spare process is made.
+    """
 
     starting: float | None = 120.0
     stable: float | None = 10.0
@@ -45,6 +48,7 @@ class Limits:
     terminating: float | None = 3.0
     killing: float | None = 10.0
     crashes: int = 5
+    spare: float | None = 3.0
     request: float = 10.0
     cleanup: float = 60.0
 

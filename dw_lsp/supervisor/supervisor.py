@@ -29,9 +29,10 @@ from dw_lsp.protocol import (
 )
 from dw_lsp.settings import Settings
 from dw_lsp.supervisor import life
-from dw_lsp.supervisor.command import NoCommand, worker_command
+from dw_lsp.supervisor.changes import Alarm, Changes
+from dw_lsp.supervisor.command import NoCommand, WorkerCommand, worker_command
 from dw_lsp.supervisor.deadlines import Limits, with_settings
-from dw_lsp.supervisor.events import Event, Log, WorkerExit, WorkerState
+from dw_lsp.supervisor.events import Event, Log, MemoryChanged, WorkerExit, WorkerState
 from dw_lsp.supervisor.execution import execute_message
 from dw_lsp.supervisor.exits import describe_exit
 from dw_lsp.supervisor.failures import (
@@ -49,6 +50,7 @@ from dw_lsp.supervisor.memory_watch import MemoryWatch
 from dw_lsp.supervisor.process import CannotSpawn, WorkerProcess, spawn
 from dw_lsp.supervisor.requests import Answer, Requests
 from dw_lsp.supervisor.runs import Cancelled, RunRequest, Runs, Submitted
+from dw_lsp.supervisor.standby import Standby
 
 logger = logging.getLogger(__name__)
 
@@ -74,8 +76,9 @@ class Supervisor:
         self._told_state = self.state
         self._events: deque[life.Event] = deque()
         self._advancing = self._closed = False
-        self._timer: asyncio.TimerHandle | None = None
-        self._waiters: list[asyncio.Future[None]] = []
+        self._alarm = Alarm(lambda: self._apply(life.Tick()))
+        self._changes = Changes()
+        self._standby = Standby(self._spare_command, self._own_limits.spare)
 
     # ------------------------------------------------------------ for fronts
 
@@ -102,7 +105,8 @@ class Supervisor:
     def configure(self, settings: Settings) -> None:
         """Use these settings: limits at once, options from the next run, the interpreter from the next start."""
         self._settings = settings
-        self._set_timer()
+        self._standby.check_command()
+        self._set_alarm()
 
     def prewarm(self) -> None:
         """Start a worker if there is none. Never raises: what goes wrong is an event."""
@@ -155,16 +159,20 @@ class Supervisor:
         """A new worker, whatever the old one does; its run ends as cancelled. Returns once it is ready, or failed."""
         self._must_be_open()
         generation = self._generation + 1
+        self._standby.drop()  # What it has imported may be what the user has just mended.
         self._apply(life.LeaveWanted("restart"))
-        await self._until(lambda: (self._generation >= generation and self._life.state != "starting") or self._dead)
+        await self._changes.until(
+            lambda: (self._generation >= generation and self._life.state != "starting") or not self._life.alive
+        )
         return self.state
 
     async def shutdown(self) -> WorkerState:
         """No worker; all runs end as cancelled. A later run starts a new one. Returns once it is gone."""
         self._cancel_waiting()
         generation = self._generation
+        self._standby.drop()
         self._apply(life.LeaveWanted("shutdown"))
-        await self._until(lambda: self._generation > generation or self._dead)
+        await self._changes.until(lambda: self._generation > generation or not self._life.alive)
         return self.state
 
     async def close(self) -> None:
@@ -172,11 +180,11 @@ class Supervisor:
         self._closed = True
         self._cancel_waiting()
         self._apply(life.LeaveWanted("close"))
-        await self._until(lambda: self._dead)
+        await self._changes.until(lambda: not self._life.alive)
         if self._spawning is not None:
             await self._spawning
-        if self._timer is not None:
-            self._timer.cancel()
+        await self._standby.close()
+        self._alarm.set(None)
 
     # ------------------------------------------------------------ the step
 
@@ -190,8 +198,8 @@ class Supervisor:
                 self._advance(self._events.popleft())
         finally:
             self._advancing = False
-        self._set_timer()
-        self._wake()
+        self._set_alarm()
+        self._changes.happened()
 
     def _advance(self, event: life.Event) -> None:
         before = self._life
@@ -261,10 +269,16 @@ class Supervisor:
 
     async def _spawn(self, hearing: Hearing) -> None:
         try:
-            await spawn(worker_command(self._settings, os.environ), hearing)
+            command = worker_command(self._settings, os.environ)
+            if not self._standby.take(command, hearing):
+                await spawn(command, hearing)
         except (NoCommand, CannotSpawn) as error:
             self._exit = WorkerExit(None, None, str(error), ())
             self._apply(life.SpawnFailed(str(error)))
+
+    def _spare_command(self) -> WorkerCommand | None:
+        command = worker_command(self._settings, os.environ)
+        return command if command.is_ours else None
 
     def _give_run(self, process: WorkerProcess) -> None:
         run = self._runs.current
@@ -318,7 +332,7 @@ class Supervisor:
     # ------------------------------------------------------------ questions
 
     async def _ask(self, make: Callable[[int], ToWorker], seconds: float) -> Answer:
-        await self._until(lambda: self._life.state != "starting")
+        await self._changes.until(lambda: self._life.state != "starting")
         process = self._process
         if process is None or not self._life.alive or self._life.ending is not None:
             raise no_worker(self._life.state, self._exit)
@@ -341,6 +355,8 @@ class Supervisor:
     # ------------------------------------------------------------ telling, waiting, time
 
     def _tell(self, event: Event) -> None:
+        if isinstance(event, MemoryChanged):
+            self._standby.memory_is(event.report.host_free_bytes)
         try:
             self._listener(event)
         except Exception:
@@ -350,6 +366,8 @@ class Supervisor:
     def _tell_state(self) -> None:
         state = self.state
         if state != self._told_state:
+            if state.state != self._told_state.state:
+                self._standby.worker_is(state.state)
             self._told_state = state
             self._tell(state)
 
@@ -357,34 +375,14 @@ class Supervisor:
         for finished in self._runs.close_all_waiting("cancelled", None, self._now(), self._memory.known):
             self._tell(finished)
 
-    @property
-    def _dead(self) -> bool:
-        return not self._life.alive
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        while not condition():
-            change = asyncio.get_running_loop().create_future()
-            self._waiters.append(change)
-            await change
-
-    def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
-        for change in waiters:
-            if not change.done():
-                change.set_result(None)
-
     def _limits(self) -> Limits:
         return with_settings(self._own_limits, self._settings)
 
     def _now(self) -> float:
         return asyncio.get_running_loop().time()
 
-    def _set_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        end = self._life.deadlines.next(self._limits())
-        loop = asyncio.get_running_loop()
-        self._timer = None if end is None else loop.call_at(end, lambda: self._apply(life.Tick()))
+    def _set_alarm(self) -> None:
+        self._alarm.set(self._life.deadlines.next(self._limits()))
 
 
 _ON_PROCESS: dict[type, Callable[[Supervisor, WorkerProcess], None]] = {

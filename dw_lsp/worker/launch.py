@@ -55,14 +55,14 @@ def refuse_old_python() -> int:
 
 
 def launch() -> int:
-    """Start the worker. Returns its exit status."""
+    """Start the worker, or a process that stands by to be one. Returns its exit status."""
     keep_own_folder_off_the_path()
     if tuple(sys.version_info[:2]) < OLDEST_PYTHON:
         return refuse_old_python()
     make_package_importable()
     from dw_lsp.worker.main import main
 
-    return main()
+    return main(standing_by="--standby" in sys.argv[1:])
 
 
 # Libraries that start processes of their own import the main file again: that must not start a second worker.

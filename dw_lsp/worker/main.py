@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from dw_lsp.protocol import (
     PROTOCOL_VERSION,
+    Activate,
     Cancel,
     ClearMemory,
     Evict,
@@ -68,7 +69,9 @@ class Worker:
         self._running: str | None = None
         self._engine: Engine | None = None
         self._printed: Printed | None = None
+        self._activated = threading.Event()
         self._at_once: dict[type, Callable[[Message], None]] = {
+            Activate: lambda _: self._activated.set(),
             Execute: self._queue_run,
             Cancel: self._cancel,
             Ping: self._answer_ping,
@@ -87,8 +90,11 @@ class Worker:
         self._printed = printed
         threading.Thread(target=self._read, name="messages", daemon=True).start()
 
-    def get_ready(self) -> bool:
-        """Import the libraries and report. Returns whether this process can work."""
+    def get_ready(self, standing_by: bool) -> bool:
+        """Import the libraries, and report. Returns whether this process can work.
+
+        Arguments: `standing_by`: between the two, wait to be activated, with no device until then.
+        """
         try:
             versions = standby.import_libraries(self.log)
         except standby.CannotStart as error:
@@ -96,8 +102,11 @@ class Worker:
             return False
         from dw_lsp.worker.engine.engine import Engine
 
-        engine = Engine(versions)
         standby.settle_garbage()
+        if standing_by:
+            self._activated.wait()
+            self._began = time.monotonic()
+        engine = Engine(versions)
         self._engine = engine
         seconds = time.monotonic() - self._began
         self._channel.send(Ready(versions, engine.device.type, engine.device_name, seconds))
@@ -199,8 +208,11 @@ class Worker:
             self._channel.send(RequestFailed(request.request_id, f"no component {request.component!r} is loaded"))
 
 
-def main() -> int:
-    """Run a worker over this process's stdin and stdout until it is told to leave. Returns the exit status."""
+def main(standing_by: bool = False) -> int:
+    """Run a worker over this process's stdin and stdout until it is told to leave. Returns the exit status.
+
+    Arguments: `standing_by`: import, and wait to be activated.
+    """
     began, parent = time.monotonic(), os.getppid()
     transport, printed, complained = take_over_standard_streams()
     faulthandler.enable(transport.errors)
@@ -214,7 +226,7 @@ def main() -> int:
     standby.send_logs_to(LogHandler(worker.log))
     worker.start_reading(Printed(printed, complained, worker.log))
     try:
-        if not worker.get_ready():
+        if not worker.get_ready(standing_by):
             leave(EXIT_CANNOT_START)
         worker.serve()
     except BaseException:

@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from dw_lsp.protocol import (
     HEADER,
     PROTOCOL_VERSION,
+    Activate,
     Cancel,
     ClearMemory,
     Component,
@@ -72,7 +73,7 @@ class ScriptedWorker:
         self.start, self.run_count, self.progress = start, 0, 0
         self.components: tuple[Component, ...] = ()
         self.work: queue.Queue[Execute | None] = queue.Queue()
-        self.cancelled = threading.Event()
+        self.cancelled, self.activated = threading.Event(), threading.Event()
         self.sending = threading.Lock()
         self.run: Execute | None = None
         self.obeys = True
@@ -88,7 +89,7 @@ class ScriptedWorker:
     def report(self) -> MemoryReport:
         held = 500 + sum(part.bytes for part in self.components)
         return MemoryReport(
-            "cpu", "a script", held, None, 5000, 10000, held, 2000, 5000, self.run_count, self.components
+            "cpu", "a script", held, None, 5000, 10000, held, 2000, 5 << 30, self.run_count, self.components
         )
 
     # ------------------------------------------------------------ the reading thread
@@ -109,6 +110,8 @@ class ScriptedWorker:
             self.work.put(message)
         elif isinstance(message, Cancel):
             self.cancelled.set()
+        elif isinstance(message, Activate):
+            self.activated.set()
         elif isinstance(message, Ping):
             self.send(Pong(message.request_id, os.getpid(), self.run_count, time.monotonic() - BEGAN))
         elif isinstance(message, ReportMemory):
@@ -141,6 +144,8 @@ class ScriptedWorker:
         if "start_failed" in self.start:
             self.send(StartFailed(*self.start["start_failed"]))
             os._exit(3)
+        if "--standby" in sys.argv:
+            self.activated.wait()
         if not self.start.get("never_ready"):
             self.send(Ready({"python": "3", "torch": "none"}, "cpu", "a script", time.monotonic() - BEGAN))
         for message in self.start.get("send_when_ready", []):

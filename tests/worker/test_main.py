@@ -16,6 +16,7 @@ import pytest
 from dw_lsp.protocol import (
     HEADER,
     PROTOCOL_VERSION,
+    Activate,
     ClearMemory,
     Evict,
     Hello,
@@ -76,6 +77,29 @@ def test_hello_comes_before_anything_slow(start_worker: Any) -> None:
     ready = worker.wait_for(Ready)
     assert {"python", "torch", "diffusers"} <= ready.versions.keys()
     assert ready.seconds > 0 and ready.device and ready.device_name
+
+
+def test_a_process_that_stands_by_is_a_worker_as_soon_as_it_is_told(
+    start_worker: Any, make: Any, tmp_path: Path
+) -> None:
+    worker = start_worker((sys.executable, str(LAUNCHER), "--standby"))
+    worker.wait_for(Hello)
+    worker.send(Ping(1))
+    worker.wait_for(Pong)
+    with pytest.raises(AssertionError, match="no Ready"):
+        worker.wait_for(Ready, seconds=5)
+    worker.send(Activate())
+    # Counted from the activation: what was imported before that nobody waited for.
+    assert worker.wait_for(Ready, seconds=30).seconds < 2
+    assert worker.run(make.workflow(make.drawing(1)), tmp_path).outcome == "succeeded"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes in another way")
+def test_a_process_that_stands_by_ends_with_its_input(start_worker: Any) -> None:
+    worker = start_worker((sys.executable, str(LAUNCHER), "--standby"))
+    worker.wait_for(Hello)
+    worker.process.stdin.close()
+    assert worker.process.wait(10) == 0
 
 
 def test_nothing_of_the_editors_side_is_needed(start_worker: Any, make: Any, tmp_path: Path) -> None:

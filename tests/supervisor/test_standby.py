@@ -1,0 +1,204 @@
+"""The spare: when there is one, when there is none, and that it becomes the worker the moment one is needed."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+import shlex
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dw_lsp.supervisor.command import WorkerCommand
+from dw_lsp.supervisor.deadlines import Limits
+from dw_lsp.supervisor.standby import ENOUGH_MEMORY, SHORT_MEMORY, Standby, available_memory
+from dw_lsp.supervisor.supervisor import Supervisor
+
+SCRIPT = Path(__file__).with_name("scripted_worker.py")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker is always started afresh")
+
+
+@pytest.fixture
+def interpreter(tmp_path: Path) -> Callable[..., str]:
+    """A program that takes itself for a Python with torch: whatever it is told to run, it is a scripted worker."""
+
+    def make(**start: Any) -> str:
+        program = tmp_path / f"python{len(list(tmp_path.iterdir()))}"
+        command = shlex.join([sys.executable, str(SCRIPT), json.dumps(start)])
+        program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        program.chmod(0o755)
+        return str(program)
+
+    return make
+
+
+@pytest.fixture
+async def front(make_front: Any, interpreter: Any) -> AsyncIterator[Any]:
+    """A front whose worker gets a spare as soon as it is idle."""
+    yield make_front({}, Limits(spare=0.05), worker={"command": (), "python": interpreter()})
+
+
+def spare_of(supervisor: Supervisor) -> int | None:
+    return supervisor._standby.pid
+
+
+async def with_spare(front: Any) -> tuple[int, int]:
+    """Wait for a worker and its spare. Returns their process ids."""
+    worker = await front.ready()
+    await front.until(lambda: spare_of(front.supervisor) is not None and bool(front.supervisor._standby._spare.said))
+    spare = spare_of(front.supervisor)
+    assert spare is not None and spare != worker
+    return worker, spare
+
+
+def scheduling_state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+async def test_the_spare_is_the_worker_after_a_crash(front: Any) -> None:
+    worker, spare = await with_spare(front)
+    os.kill(worker, signal.SIGKILL)
+    await front.state("crashed")
+    finished = await front.finished(front.submit())
+    assert finished.outcome == "succeeded"
+    assert front.supervisor.state.pid == spare
+
+
+async def test_a_cancel_that_costs_the_worker_is_answered_by_the_spare(front: Any) -> None:
+    _, spare = await with_spare(front)
+    submitted = front.submit(["began", "one"], ["advance"], ["hang"])
+    await front.state("busy")
+    front.supervisor.cancel(force=True)
+    assert (await front.finished(submitted)).outcome == "cancelled"
+    await front.state("idle")
+    assert front.supervisor.state.pid == spare
+
+
+async def test_nobody_sees_the_spare(front: Any) -> None:
+    worker, _ = await with_spare(front)
+    states = [event.pid for event in front.events if hasattr(event, "pid")]
+    assert set(states) <= {None, worker}
+    assert front.supervisor.state.pid == worker
+
+
+async def test_it_sleeps_while_a_run_needs_the_processor(front: Any) -> None:
+    _, spare = await with_spare(front)
+    submitted = front.submit(["sleep", 30])
+    await front.state("busy")
+    await front.until(lambda: scheduling_state(spare) == "T")
+    front.supervisor.cancel()
+    await front.finished(submitted)
+    await front.until(lambda: scheduling_state(spare) == "S")
+
+
+async def test_a_spare_that_sleeps_can_be_the_worker(front: Any) -> None:
+    _, spare = await with_spare(front)
+    submitted = front.submit(["sleep", 0.1], ["die", "SIGSEGV"])
+    assert (await front.finished(submitted)).outcome == "crashed"
+    assert (await front.finished(front.submit())).outcome == "succeeded"
+    assert front.supervisor.state.pid == spare
+
+
+async def test_there_is_one_again_for_the_next_crash(front: Any) -> None:
+    worker, first = await with_spare(front)
+    os.kill(worker, signal.SIGKILL)
+    await front.state("crashed")
+    _, second = await with_spare(front)
+    assert front.supervisor.state.pid == first and second not in (worker, first)
+
+
+async def test_close_leaves_no_spare(front: Any, alive: Any) -> None:
+    _, spare = await with_spare(front)
+    await front.supervisor.close()
+    assert not alive(spare)
+
+
+async def test_a_shutdown_takes_it_too(front: Any, alive: Any) -> None:
+    _, spare = await with_spare(front)
+    await front.supervisor.shutdown()
+    await front.until(lambda: not alive(spare))
+    await asyncio.sleep(0.2)
+    assert spare_of(front.supervisor) is None
+
+
+async def test_a_restart_that_the_user_wants_imports_anew(front: Any, alive: Any) -> None:
+    _, spare = await with_spare(front)
+    await front.supervisor.restart()
+    assert front.supervisor.state.pid != spare
+    await front.until(lambda: not alive(spare))
+
+
+async def test_another_interpreter_makes_it_useless(front: Any, interpreter: Any, alive: Any) -> None:
+    _, spare = await with_spare(front)
+    settings = front.settings
+    worker = dataclasses.replace(settings.worker, python=interpreter(import_seconds=0.01))
+    front.supervisor.configure(dataclasses.replace(settings, worker=worker))
+    await front.until(lambda: not alive(spare))
+
+
+async def test_other_settings_do_not(front: Any, alive: Any) -> None:
+    _, spare = await with_spare(front)
+    front.supervisor.configure(front.settings)
+    await asyncio.sleep(0.1)
+    assert alive(spare) and spare_of(front.supervisor) == spare
+
+
+async def test_a_command_of_the_users_own_gets_none(make_front: Any) -> None:
+    front = make_front({}, Limits(spare=0.01))
+    await front.ready()
+    await asyncio.sleep(0.3)
+    assert spare_of(front.supervisor) is None
+
+
+async def test_there_is_none_before_the_first_worker(make_front: Any, interpreter: Any) -> None:
+    settings = {"command": (), "python": interpreter(), "prewarm": "onRun"}
+    front = make_front({}, Limits(spare=0.01), worker=settings)
+    await asyncio.sleep(0.2)
+    assert spare_of(front.supervisor) is None and front.supervisor.state.state == "stopped"
+
+
+async def test_one_that_cannot_live_is_tried_once(make_front: Any, interpreter: Any, tmp_path: Path) -> None:
+    good, tries = interpreter(), tmp_path / "tries"
+    program = tmp_path / "moody"
+    program.write_text(
+        f'#!/bin/sh\ncase "$*" in *--standby*) echo >> {tries}; exit 3;; esac\nexec {good} "$@"\n', encoding="utf-8"
+    )
+    program.chmod(0o755)
+    front = make_front({}, Limits(spare=0.01), worker={"command": (), "python": str(program)})
+    await front.ready()
+    for _ in range(3):
+        await front.finished(front.submit())
+        await asyncio.sleep(0.15)
+    assert tries.read_text().count("\n") == 1
+    assert front.states()[-1] == "idle"
+
+
+async def test_short_memory_sends_it_away(front: Any, alive: Any) -> None:
+    _, spare = await with_spare(front)
+    front.supervisor._standby.memory_is(SHORT_MEMORY)
+    assert alive(spare)
+    front.supervisor._standby.memory_is(SHORT_MEMORY - 1)
+    await front.until(lambda: not alive(spare))
+
+
+@pytest.mark.parametrize(("free", "wanted"), [(ENOUGH_MEMORY - 1, 0), (ENOUGH_MEMORY, 1), (None, 1)])
+async def test_it_is_made_only_where_there_is_room(free: int | None, wanted: int) -> None:
+    asked: list[int] = []
+    standby = Standby(lambda: asked.append(1), 0.0, lambda: free)  # type: ignore[arg-type, return-value]
+    made: list[Any] = []
+    standby._make = lambda *given: made.append(given) or asyncio.sleep(0)  # type: ignore[assignment, func-returns-value]
+    standby._command = lambda: WorkerCommand(("python",), {})
+    standby.worker_is("idle")
+    await asyncio.sleep(0.05)
+    assert len(made) == wanted
+
+
+def test_free_memory_is_known_here() -> None:
+    free = available_memory()
+    assert free is not None and 0 < free < 1 << 50
