@@ -23,7 +23,7 @@ from dw_lsp.text.positions import Encoding
 LARGE_DOCUMENT = 150_000
 #: Characters above which what comes right behind a change, such as a request for completion, is answered before the
 #: document is analysed; and the seconds for which that is waited for.
-LONG_DOCUMENT, BEHIND_REQUESTS = 20_000, 0.003
+LONG_DOCUMENT, BEHIND_REQUESTS = 20_000, 0.001
 #: Seconds in which changes from outside are gathered before a client is told to ask again.
 GATHERED = 0.1
 
@@ -191,7 +191,10 @@ class Diagnostics:
         if document is None:
             return
         if not is_large(document):
+            # Letting go of the version before takes as long as judging a part of this one: not before the client knows.
+            before = self._judged.get(uri)
             self._tell(self._judge(document))
+            del before
         elif uri not in self._waiting:
             task = self._waiting[uri] = asyncio.get_running_loop().create_task(self._tell_later(uri))
             task.add_done_callback(lambda _: self._waiting.pop(uri, None))

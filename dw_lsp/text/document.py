@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from dw_lsp.text.parser import Parsed, parse
 from dw_lsp.text.positions import Encoding, LineIndex, Position
+from dw_lsp.text.sound import Former, same_length
 from dw_lsp.text.syntax_tree import Node
 
 Result = TypeVar("Result")
@@ -43,7 +44,11 @@ class Document:
     @cached_property
     def parsed(self) -> Parsed:
         """Its tree and its syntax mistakes."""
-        return parse(self.text)
+        before: tuple[str, Node] | None = self.__dict__.get("_before")
+        read = parse(self.text, None if before is None else Former(before[1], same_length(before[0], self.text)))
+        if not read.problems:  # While it is broken, the last sound tree is kept for when it is mended.
+            self.__dict__.pop("_before", None)
+        return read
 
     @property
     def root(self) -> Node | None:
@@ -65,7 +70,17 @@ class Document:
                 end = max(start, lines.offset(change.end, encoding))
                 text = text[:start] + change.text + text[end:]
             lines = LineIndex(text)
-        return Document(self.uri, text, version, self.language_id)
+        changed = Document(self.uri, text, version, self.language_id)
+        changed.__dict__["_before"] = self._sound()
+        return changed
+
+    def _sound(self) -> tuple[str, Node] | None:
+        """The newest sound text of which the tree is known, of this version or one before it, and that tree."""
+        parsed: Parsed | None = self.__dict__.get("parsed")
+        if parsed is not None and parsed.root is not None and not parsed.problems:
+            return self.text, parsed.root
+        before: tuple[str, Node] | None = self.__dict__.get("_before")
+        return before
 
 
 def derived(function: Callable[[Document], Result]) -> Callable[[Document], Result]:

@@ -13,7 +13,7 @@ from dw_lsp.text.edits import Edit
 from dw_lsp.text.lexer import Lexed, Reading, Token, lex
 from dw_lsp.text.problems import Mend, SyntaxProblem, put_in, put_instead, take_out
 from dw_lsp.text.scalars import LONGEST_SHOWN, read_number, read_string, read_word
-from dw_lsp.text.sound import read_sound
+from dw_lsp.text.sound import Former, read_sound
 from dw_lsp.text.syntax_tree import Array, Member, Missing, Node, Object, Range, String, Unknown
 from dw_lsp.text.writing import quote
 
@@ -42,9 +42,12 @@ class Parsed:
     problems: tuple[SyntaxProblem, ...] = ()
 
 
-def parse(text: str) -> Parsed:
-    """Read a JSON document with comments and trailing commas."""
-    sound = read_sound(text, DEEPEST)
+def parse(text: str, former: Former | None = None) -> Parsed:
+    """Read a JSON document with comments and trailing commas.
+
+    Arguments: `former` is a tree from which what stands before an edit may be taken over.
+    """
+    sound = read_sound(text, DEEPEST, former)
     if sound is not None:
         return Parsed(sound)
     best = _parse(text, lex(text))

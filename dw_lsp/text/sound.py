@@ -1,12 +1,17 @@
 """A sound JSON document to its tree, in one pass and half the time of tokens; anything else is left to the parser.
 
 Must agree with the parser on every document that it reads, and gives up at the first sign of a comment or a mistake.
+What stands before an edit is taken over from the tree of the text before it.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from dw_lsp.text.scalars import resolved
 from dw_lsp.text.syntax_tree import Array, Boolean, Member, Node, Null, Number, Object, Range, String
@@ -26,21 +31,46 @@ _NEXT = re.compile(_BLANK + r"([,}\]])" + _BLANK).match
 _START = re.compile(r"[ \t\r\n\ufeff]*").match
 
 
+#: What a container has: members or items.
+Part = TypeVar("Part", Member, Node)
+
+
 class _Unsound(Exception):
     """The document is not for this reader."""
 
 
-def read_sound(text: str, deepest: int) -> Node | None:
+@dataclass(frozen=True)
+class Former:
+    """The tree of a sound document that began with the same characters. `same`: how many of them."""
+
+    root: Node
+    same: int
+
+
+def read_sound(text: str, deepest: int, former: Former | None = None) -> Node | None:
     """The tree of a sound document; `None` for one with comments, mistakes or no value.
 
-    Arguments: `deepest` is how many containers may lie in each other.
+    Arguments: `deepest` is how many containers may lie in each other; `former`: what may be taken over.
     """
+    known, same = (None, 0) if former is None else (former.root, former.same)
     try:
         start = _end(_START(text))
-        node, at = _value(text, start, deepest)
+        node, at = _value(text, start, deepest, known, same)
         return node if _end(_START(text, at)) == len(text) else None
     except (_Unsound, IndexError):
         return None
+
+
+def same_length(former: str, text: str) -> int:
+    """With how many same characters two texts begin."""
+    least, most = 0, min(len(former), len(text))
+    while least < most:
+        middle = (least + most + 1) // 2
+        if former[least:middle] == text[least:middle]:
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def _end(match: re.Match[str] | None) -> int:
@@ -48,8 +78,8 @@ def _end(match: re.Match[str] | None) -> int:
     return match.end()
 
 
-def _value(text: str, at: int, deepest: int) -> tuple[Node, int]:
-    """The value at an offset, and the offset behind it."""
+def _value(text: str, at: int, deepest: int, former: Node | None = None, same: int = 0) -> tuple[Node, int]:
+    """The value at an offset, and the offset behind it. Arguments: `former` stood at this place before."""
     first = text[at]
     if first == '"':
         found = _STRING(text, at)
@@ -58,9 +88,9 @@ def _value(text: str, at: int, deepest: int) -> tuple[Node, int]:
         end = found.end()
         return String(Range(at, end), resolved(found[1])), end
     if first == "{":
-        return _object(text, at, deepest)
+        return _object(text, at, deepest, former, same)
     if first == "[":
-        return _array(text, at, deepest)
+        return _array(text, at, deepest, former, same)
     return _scalar(text, at)
 
 
@@ -78,49 +108,67 @@ def _scalar(text: str, at: int) -> tuple[Node, int]:
     raise _Unsound
 
 
-def _object(text: str, opener: int, deepest: int) -> tuple[Node, int]:
+def _object(text: str, opener: int, deepest: int, former: Node | None, same: int) -> tuple[Node, int]:
     if not deepest:
         raise _Unsound
     at = _end(_BLANKS(text, opener + 1))
     if text[at] == "}":
         return Object(Range(opener, at + 1)), at + 1
     members: list[Member] = []
+    if isinstance(former, Object) and former.range.start == opener < same:
+        members, changed = _taken_over(former.members, same)
+        former = None if changed is None else changed.value
+    behind = members[-1].range.end if members else 0
     while True:
+        if behind:
+            following = _NEXT(text, behind)
+            if following is None:
+                raise _Unsound
+            at = following.end()
+            mark = following[1]
+            if mark == "}":
+                end = following.end(1)
+                return Object(Range(opener, end), tuple(members)), end
+            if mark == "]":
+                raise _Unsound
         key = _KEY(text, at)
         if key is None:
             raise _Unsound
-        value, behind = _value(text, key.end(), deepest - 1)
+        value, behind = _value(text, key.end(), deepest - 1, former, same)
+        former = None
         where = Range(at, key.end(1) + 1)
         members.append(Member(Range(at, behind), String(where, resolved(key[1])), value))
-        following = _NEXT(text, behind)
-        if following is None:
-            raise _Unsound
-        at = following.end()
-        mark = following[1]
-        if mark == "}":
-            end = following.end(1)
-            return Object(Range(opener, end), tuple(members)), end
-        if mark == "]":
-            raise _Unsound
 
 
-def _array(text: str, opener: int, deepest: int) -> tuple[Node, int]:
+def _array(text: str, opener: int, deepest: int, former: Node | None, same: int) -> tuple[Node, int]:
     if not deepest:
         raise _Unsound
     at = _end(_BLANKS(text, opener + 1))
     if text[at] == "]":
         return Array(Range(opener, at + 1)), at + 1
     items: list[Node] = []
+    if isinstance(former, Array) and former.range.start == opener < same:
+        items, former = _taken_over(former.items, same)
+    behind = items[-1].range.end if items else 0
     while True:
-        item, behind = _value(text, at, deepest - 1)
+        if behind:
+            following = _NEXT(text, behind)
+            if following is None:
+                raise _Unsound
+            at = following.end()
+            mark = following[1]
+            if mark == "]":
+                end = following.end(1)
+                return Array(Range(opener, end), tuple(items)), end
+            if mark == "}":
+                raise _Unsound
+        item, behind = _value(text, at, deepest - 1, former, same)
+        former = None
         items.append(item)
-        following = _NEXT(text, behind)
-        if following is None:
-            raise _Unsound
-        at = following.end()
-        mark = following[1]
-        if mark == "]":
-            end = following.end(1)
-            return Array(Range(opener, end), tuple(items)), end
-        if mark == "}":
-            raise _Unsound
+
+
+def _taken_over(parts: Sequence[Part], same: int) -> tuple[list[Part], Part | None]:
+    """The parts of a container that end before the first changed character, and the one behind them."""
+    # What a part ends with must be followed by what it was followed by: a number could go on.
+    count = bisect_left(parts, same, key=lambda part: part.range.end)
+    return list(parts[:count]), parts[count] if count < len(parts) else None

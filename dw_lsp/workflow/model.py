@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from dw_lsp.text.syntax_tree import Member, Node, Object, String, walk
+from dw_lsp.text.syntax_tree import Member, Node, Object, String
 from dw_lsp.workflow.references import Reference
 from dw_lsp.workflow.resolved import StepKind
 
@@ -50,23 +49,18 @@ class Use:
 
 @dataclass(frozen=True)
 class Workflow:
-    """The whole: `uses` are all references, in the order of the text."""
+    """The whole: `uses` are all references, in the order of the text.
+
+    `members`: every member inside of the steps, with the object that it is in, by key and in the order of the text;
+    `texts`: every text with a colon in it that is not meant for people alone.
+    """
 
     root: Object
     variables: tuple[Variable, ...]
     steps: tuple[Step, ...]
     uses: tuple[Use, ...]
-
-    @functools.cached_property
-    def members(self) -> Mapping[str, Sequence[tuple[Object, Member]]]:
-        """Every member inside of the steps, with the object that it is in, by key and in the order of the text."""
-        found: dict[str, list[tuple[Object, Member]]] = {}
-        for step in self.steps:
-            for node in walk(step.node):
-                if isinstance(node, Object):
-                    for member in node.members:
-                        found.setdefault(member.key.value, []).append((node, member))
-        return found
+    members: Mapping[str, Sequence[tuple[Object, Member]]] = field(default_factory=dict)
+    texts: tuple[String, ...] = ()
 
     def step_names(self) -> tuple[str, ...]:
         """The names of all steps that have one."""

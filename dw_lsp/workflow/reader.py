@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dw_lsp.text.syntax_tree import Array, Node, Object, String
+from typing import NamedTuple
+
+from dw_lsp.text.syntax_tree import Array, Member, Node, Object, String
 from dw_lsp.workflow.model import Step, Use, Variable, Workflow
 from dw_lsp.workflow.references import Reference, parse_reference
 from dw_lsp.workflow.resolved import STEP_KINDS
@@ -24,7 +26,14 @@ def read(root: Node | None) -> Workflow | None:
     steps_node = root.get("steps")
     items = steps_node.items if isinstance(steps_node, Array) else ()
     steps = tuple(_step(index, item) for index, item in enumerate(items) if isinstance(item, Object))
-    return Workflow(root, variables, steps, tuple(_uses(root, steps_node)))
+    found = _Found([], {}, [])
+    for member in root.members:
+        if member.value is steps_node and isinstance(steps_node, Array):
+            for index, item in enumerate(items):
+                _collect(item, index, None, found)
+        elif member.key.value not in PROSE:
+            _collect(member.value, None, None, found)
+    return Workflow(root, variables, steps, tuple(found.uses), found.members, tuple(found.texts))
 
 
 def _step(index: int, node: Object) -> Step:
@@ -35,29 +44,38 @@ def _step(index: int, node: Object) -> Step:
     )
 
 
-def _uses(root: Object, steps: Node | None) -> list[Use]:
-    found: list[Use] = []
-    for member in root.members:
-        if member.value is steps and isinstance(steps, Array):
-            for index, item in enumerate(steps.items):
-                _add_uses(item, index, None, found)
-        elif member.key.value not in PROSE:
-            _add_uses(member.value, None, None, found)
-    return found
+class _Found(NamedTuple):
+    """What one walk collects: three walks would take three times as long, at each key stroke."""
+
+    uses: list[Use]
+    members: dict[str, list[tuple[Object, Member]]]
+    texts: list[String]
 
 
-def _add_uses(node: Node, step: int | None, key: str | None, found: list[Use]) -> None:
-    if isinstance(node, String):
-        reference = parse_reference(node.value) if ":" in node.value else None
-        if reference is not None:
-            found.append(Use(reference, node, step))
-        elif key in STEP_NAME_KEYS:
-            name, dot, rest = node.value.partition(".")
-            found.append(Use(Reference("previous_result", name, rest if dot else None), node, step, bare=True))
-    elif isinstance(node, Object):
+def _collect(node: Node, step: int | None, key: str | None, found: _Found) -> None:
+    """Collect what stands in a value. Arguments: the index of the step around it; the key that it is under."""
+    if type(node) is String:
+        _collect_text(node, step, key, found)
+    elif type(node) is Object:
         for member in node.members:
-            if not (member.key.value == "name" and step is not None and key is None):
-                _add_uses(member.value, step, member.key.value, found)
-    elif isinstance(node, Array):
+            name = member.key.value
+            if step is not None:
+                found.members.setdefault(name, []).append((node, member))
+            if not (name == "name" and step is not None and key is None):
+                _collect(member.value, step, name, found)
+    elif type(node) is Array:
         for item in node.items:
-            _add_uses(item, step, key or "", found)
+            _collect(item, step, key or "", found)
+
+
+def _collect_text(node: String, step: int | None, key: str | None, found: _Found) -> None:
+    reference = None
+    if ":" in node.value:
+        reference = parse_reference(node.value)
+        if key not in PROSE:
+            found.texts.append(node)
+    if reference is not None:
+        found.uses.append(Use(reference, node, step))
+    elif key in STEP_NAME_KEYS:
+        name, dot, rest = node.value.partition(".")
+        found.uses.append(Use(Reference("previous_result", name, rest if dot else None), node, step, bare=True))

@@ -8,8 +8,7 @@ from collections.abc import Iterator
 
 from dw_lsp.analysis.findings import Finding, Rule
 from dw_lsp.analysis.rules.context import Context, finding
-from dw_lsp.text.syntax_tree import Array, Node, Object, Range, String
-from dw_lsp.workflow.reader import PROSE
+from dw_lsp.text.syntax_tree import Range, String
 from dw_lsp.workflow.references import parse_reference, words_behind
 
 REFERENCE_IN_TEXT = Rule(
@@ -36,24 +35,9 @@ def reference_in_text(context: Context) -> Iterator[Finding]:
         "variable": {variable.name for variable in workflow.variables},
         "previous_result": set(workflow.step_names()),
     }
-    for node in _texts(workflow.root):
+    for node in workflow.texts:
         if node.closed:
             yield from _in_text(context, node, names)
-
-
-def _texts(root: Object) -> Iterator[String]:
-    """All texts with a colon that are no names and no descriptions for people, in the order of the text."""
-    waiting: list[tuple[Node, int]] = [(root, 0)]
-    while waiting:
-        node, depth = waiting.pop()
-        if isinstance(node, String):
-            if ":" in node.value:
-                yield node
-        elif isinstance(node, Object):
-            members = [member for member in node.members if depth > 6 or member.key.value not in PROSE]
-            waiting.extend([(member.value, depth + 1) for member in reversed(members)])
-        elif isinstance(node, Array):
-            waiting.extend([(item, depth + 1) for item in reversed(node.items)])
 
 
 def _in_text(context: Context, node: String, names: _Names) -> Iterator[Finding]:

@@ -7,10 +7,12 @@ step), so a message speaks of the key at fault, never of schemas. A reference ma
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from dw_lsp.analysis.findings import Finding, Related, Rule
 from dw_lsp.analysis.rules.context import Context, asked, finding, narrow, nearest
 from dw_lsp.analysis.rules.deprecated import deprecated_key
+from dw_lsp.analysis.rules.faultless import Faultless
 from dw_lsp.analysis.rules.fixes.structure import Level, fix_exclusive, fix_missing, fix_unknown
 from dw_lsp.analysis.rules.levels import where_it_belongs
 from dw_lsp.analysis.rules.values import fits, value_findings
@@ -44,6 +46,9 @@ EXCLUSIVE_PROPERTIES = Rule(
     "Keep one of them.",
 )
 
+#: Steps as they are written: the format says of each the same, wherever it stands.
+_FAULTLESS = Faultless()
+
 
 def structure(context: Context) -> Iterator[Finding]:
     """All findings on keys and values, in one walk along the format's tables."""
@@ -71,7 +76,9 @@ def _node(outer: Level, node: Node, shape: Shape, name: str, place: Range) -> It
     elif isinstance(shape, ListShape) and isinstance(node, Array):
         yield from value_findings(node, shape, name)
         for item in node.items:
-            yield from _node(outer, item, shape.item, f"An item of {name}", narrow(item))
+            items = partial(_node, outer, item, shape.item, f"An item of {name}", narrow(item))
+            written = outer.text[item.range.start : item.range.end]
+            yield from _FAULTLESS.judge(written, items) if shape.item is STEP else items()
     elif isinstance(shape, MapShape) and isinstance(node, Object):
         for member in node.members:
             yield from _node(outer, member.value, shape.value, f"`{member.key.value}`", member.key.range)
