@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dw_lsp.analysis.diagnose import diagnose
 from dw_lsp.analysis.findings import Finding
 from dw_lsp.analysis.rules.faultless import MOST, Faultless
+from dw_lsp.analysis.rules.structure import FAULTLESS_STEPS
 from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.text.document import Change, Document
 from dw_lsp.text.positions import Position
@@ -55,3 +56,13 @@ def test_a_mistake_is_found_at_its_place_after_any_number_of_edits() -> None:
         assert document.text[found.range.start : found.range.end] == '"nome"'
         document = document.apply([Change(place, end, "name")], "utf-8", document.version + 1)
         assert not [found for found in diagnose(document, workspace, {}) if found.severity == "error"]
+
+
+def test_of_a_broken_document_nothing_is_remembered() -> None:
+    # What a text is taken for hangs there on what stands around it: a quote that is missing turns keys into values.
+    workspace, step = DiskWorkspace([]), json.dumps({**STEP, "name": "remembered?"})
+    broken = Document("file:///f.dw.json", f'{{"id": "f" "steps": [{step}]}}')
+    assert [found.code for found in diagnose(broken, workspace, {}) if found.severity == "error"] == ["syntax"]
+    assert step not in FAULTLESS_STEPS
+    diagnose(Document("file:///f.dw.json", f'{{"id": "f", "steps": [{step}]}}'), workspace, {})
+    assert step in FAULTLESS_STEPS

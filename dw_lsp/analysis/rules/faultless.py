@@ -16,6 +16,9 @@ class Faultless:
     def __init__(self) -> None:
         self._texts: set[str] = set()
 
+    def __contains__(self, text: str) -> bool:
+        return text in self._texts
+
     def judge(self, text: str, rule: Callable[[], Iterator[Finding]]) -> Iterator[Finding]:
         """What the rule finds; it is not asked about a text in which it has found nothing before."""
         if text in self._texts:

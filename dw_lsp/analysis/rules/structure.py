@@ -47,7 +47,7 @@ EXCLUSIVE_PROPERTIES = Rule(
 )
 
 #: Steps as they are written: the format says of each the same, wherever it stands.
-_FAULTLESS = Faultless()
+FAULTLESS_STEPS = Faultless()
 
 
 def structure(context: Context) -> Iterator[Finding]:
@@ -58,7 +58,8 @@ def structure(context: Context) -> Iterator[Finding]:
     if not isinstance(root, Object):
         yield from value_findings(root, WORKFLOW, "The document")
         return
-    yield from _object(Level(context.document.text, root, WORKFLOW), narrow(root))
+    as_written = not context.document.parsed.problems
+    yield from _object(Level(context.document.text, root, WORKFLOW, as_written=as_written), narrow(root))
 
 
 def _node(outer: Level, node: Node, shape: Shape, name: str, place: Range) -> Iterator[Finding]:
@@ -76,9 +77,11 @@ def _node(outer: Level, node: Node, shape: Shape, name: str, place: Range) -> It
     elif isinstance(shape, ListShape) and isinstance(node, Array):
         yield from value_findings(node, shape, name)
         for item in node.items:
-            items = partial(_node, outer, item, shape.item, f"An item of {name}", narrow(item))
-            written = outer.text[item.range.start : item.range.end]
-            yield from _FAULTLESS.judge(written, items) if shape.item is STEP else items()
+            judged = partial(_node, outer, item, shape.item, f"An item of {name}", narrow(item))
+            if shape.item is STEP and outer.as_written:
+                yield from FAULTLESS_STEPS.judge(outer.text[item.range.start : item.range.end], judged)
+            else:
+                yield from judged()
     elif isinstance(shape, MapShape) and isinstance(node, Object):
         for member in node.members:
             yield from _node(outer, member.value, shape.value, f"`{member.key.value}`", member.key.range)

@@ -17,12 +17,16 @@ from dw_lsp.workflow.resolved import STEP_KINDS
 
 
 class Level(NamedTuple):
-    """An object of the document, what the format says of it, and the level around it. Made for every object."""
+    """An object of the document, what the format says of it, and the level around it. Made for every object.
+
+    `as_written`: what its parts are hangs on nothing but their text, which is so in a document without syntax mistakes.
+    """
 
     text: str
     node: Object
     shape: ObjectShape
     outer: Level | None = None
+    as_written: bool = False
 
     def outward(self) -> Iterator[Level]:
         """This level, and those around it."""
