@@ -13,6 +13,7 @@ from dw_lsp.analysis.completion.references import references, step_names
 from dw_lsp.analysis.completion.scene import Scene
 from dw_lsp.analysis.completion.skeletons import Blank
 from dw_lsp.analysis.completion.trees import content_types, shape_tree, step_trees
+from dw_lsp.catalog.attention import attention_backends
 from dw_lsp.text.syntax_tree import Array, Node, Object, String
 from dw_lsp.workflow.format.commands import COMMANDS
 from dw_lsp.workflow.format.shapes import (
@@ -129,6 +130,12 @@ def _devices(scene: Scene, wanted: Expected) -> Iterator[Candidate]:
     yield from (Candidate(name, "choice", name, rank=index) for index, name in enumerate(_DEVICES))
 
 
+def _attention_backends(scene: Scene, wanted: Expected) -> Iterator[Candidate]:
+    for name in attention_backends(scene.workspace.catalog.environment):
+        # Those that begin with an underscore need hardware or packages that few have.
+        yield Candidate(name, "choice", name, "attention implementation", rank=2 if name.startswith("_") else 1)
+
+
 _PROVIDERS: dict[str, Callable[[Scene, Expected], Iterator[Candidate]]] = {
     "command": _commands,
     "reference_name": _loaded_steps,
@@ -136,6 +143,7 @@ _PROVIDERS: dict[str, Callable[[Scene, Expected], Iterator[Candidate]]] = {
     "from_previous_result": _result_steps,
     "content_type": _content_types,
     "segment_argument": _call_arguments,
+    "attention_backend": _attention_backends,
     "device": _devices,
     "onload_device": _devices,
     "offload_device": _devices,

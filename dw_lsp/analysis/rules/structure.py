@@ -151,7 +151,7 @@ def _missing(level: Level, place: Range) -> Iterator[Finding]:
 
 
 def _lowered(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+    return sentence if sentence[1:2].isupper() else sentence[:1].lower() + sentence[1:]
 
 
 def _exclusive(level: Level) -> Iterator[Finding]:

@@ -189,3 +189,15 @@ def test_prose_is_not_interrupted(desk: Desk, trigger: str) -> None:
 
 def test_prose_with_spaces_is_no_reference(desk: Desk) -> None:
     assert desk.labels(drawing("", '"prompt": "a cat v|"')) == []
+
+
+def test_attention_implementations_are_those_of_the_installed_diffusers(desk: Desk) -> None:
+    from diffusers.models.attention_dispatch import AttentionBackendName
+
+    marked = step(
+        '{ "name": "x", "pipeline": { "configuration": '
+        '{ "component_type": "FluxPipeline", "attention_backend": "|" } } }'
+    )
+    labels = [label for label in desk.labels(marked) if not label.startswith("variable:")]
+    assert sorted(labels) == sorted(backend.value for backend in AttentionBackendName)
+    assert not labels[0].startswith("_")
