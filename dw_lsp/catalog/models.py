@@ -22,6 +22,8 @@ ELEMENT_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
     "F8_E4M3": 1, "F8_E5M2": 1, "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
+#: Parts whose class's name has one of these words have a configuration and no weights.
+_WITHOUT_WEIGHTS = ("Tokenizer", "Processor", "Extractor", "Scheduler")
 LONGEST_HEADER = 100 * 1024 * 1024
 
 
@@ -44,7 +46,10 @@ class Weights:
 
 @dataclass(frozen=True)
 class ModelPart:
-    """One component of a model: where its class comes from, its folder, its weights, and what identifies its files."""
+    """One component of a model: where its class comes from, its folder, its weights, and what identifies its files.
+
+    `whole`: no file is missing, as far as can be seen; a download that was broken off leaves a part of the files.
+    """
 
     name: str
     library: str
@@ -52,6 +57,7 @@ class ModelPart:
     folder: Path
     weights: Weights
     identity: str
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -165,7 +171,20 @@ def read_part(name: str, library: str, class_name: str, folder: Path, variant: s
         total += file.stat().st_size
         for kind, count in elements_of(file).items():
             elements[kind] = elements.get(kind, 0) + count
-    return ModelPart(name, library, class_name, folder, Weights(total, elements), digest.hexdigest())
+    whole = _is_whole(class_name, files, weights)
+    return ModelPart(name, library, class_name, folder, Weights(total, elements), digest.hexdigest(), whole)
+
+
+def _is_whole(class_name: str, files: list[Path], weights: list[Path]) -> bool:
+    """Whether a part has what its other files speak of: weights beside a configuration, each piece that is listed."""
+    names = {file.name for file in files}
+    if not weights:
+        return bool(names) and ("config.json" not in names or any(word in class_name for word in _WITHOUT_WEIGHTS))
+    listing = f"{weights[0].name.partition('-00')[0]}{weights[0].suffix}.index.json"
+    if "-of-" not in weights[0].stem or listing not in names:
+        return True
+    pieces = (_read_json(weights[0].parent / listing) or {}).get("weight_map")
+    return not isinstance(pieces, dict) or names.issuperset(map(str, pieces.values()))
 
 
 def weight_files(files: list[Path], variant: str | None) -> list[Path]:

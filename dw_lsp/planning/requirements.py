@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, looks_local
+from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, hub_cache, looks_local
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -139,8 +139,11 @@ def _part(part: ModelPart, keywords: Mapping[str, Value]) -> RequiredComponent:
     size = dtype_bytes(loading.get("torch_dtype"))
     memory = part.weights.bytes_as(size if size is not None else 4)
     key = component_key(part.name, part.class_name, part.identity, loading)
+    # Only what came from the hub can be fetched again; a folder of the user's own is as it is.
+    fetch = not part.whole and part.folder.is_relative_to(hub_cache())
+    where = "download" if fetch else "disk"
     return RequiredComponent(
-        part.name, part.library, part.class_name, key, part.identity, memory, part.weights.bytes, part.folder, "disk"
+        part.name, part.library, part.class_name, key, part.identity, memory, part.weights.bytes, part.folder, where
     )
 
 

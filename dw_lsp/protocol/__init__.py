@@ -4,6 +4,7 @@ from dw_lsp.protocol.frames import HEADER, LARGEST_FRAME, MalformedMessage, deco
 from dw_lsp.protocol.messages import (
     PROTOCOL_VERSION,
     Activate,
+    Advanced,
     Cancel,
     ClearMemory,
     Component,
@@ -43,6 +44,7 @@ __all__ = [
     "LARGEST_FRAME",
     "PROTOCOL_VERSION",
     "Activate",
+    "Advanced",
     "Cancel",
     "ClearMemory",
     "Component",

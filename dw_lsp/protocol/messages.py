@@ -258,6 +258,13 @@ class StepProgress:
 
 
 @dataclass(frozen=True)
+class Advanced:
+    """The run goes on in a way that has no unit: weights are being loaded."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
 class PreviewMade:
     """The image while it is being denoised; `data` is base64."""
 
@@ -310,5 +317,5 @@ class LogLine:
 
 ToWorker: TypeAlias = Activate | Execute | Cancel | Ping | ReportMemory | ClearMemory | Evict | Shutdown
 _Answer: TypeAlias = Hello | Ready | StartFailed | Pong | MemoryReported | RequestFailed | LogLine
-FromWorker: TypeAlias = _Answer | RunBegan | StepProgress | PreviewMade | StepEnded | RunEnded
+FromWorker: TypeAlias = _Answer | RunBegan | StepProgress | Advanced | PreviewMade | StepEnded | RunEnded
 Message: TypeAlias = ToWorker | FromWorker

@@ -42,7 +42,7 @@ class Limits:
     silence: float | None = 60.0
     progress: float | None = 300.0
     run: float | None = None
-    cancelling: float | None = 10.0
+    cancelling: float | None = 3.0
     leaving: float | None = 5.0
     closing: float | None = 2.0
     terminating: float | None = 3.0

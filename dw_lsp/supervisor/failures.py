@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from dw_lsp.protocol import RunError, RunOutcome
+from dw_lsp.protocol import MemoryReport, RunError, RunOutcome
 from dw_lsp.supervisor.events import WorkerExit
 from dw_lsp.supervisor.life import Ending, Purpose, RefuseRuns
 
@@ -76,23 +76,35 @@ def explain_exit(ending: Ending | None, exit: WorkerExit) -> WorkerExit:
     return dataclasses.replace(exit, reason=reason)
 
 
-def error_of_dead_worker(outcome: RunOutcome, ending: Ending | None, exit: WorkerExit, place: str) -> RunError:
+def error_of_dead_worker(
+    outcome: RunOutcome, ending: Ending | None, exit: WorkerExit, place: str, memory: MemoryReport | None = None
+) -> RunError:
     """Why a run ended with its worker.
 
     Arguments: how the run ended; why the worker was being ended, if it was; its exit, explained; where the run was
-    (may be empty).
+    (may be empty); what is known of its memory.
     """
     where = f" The run was at {place}." if place else ""
     stack = "\n".join(exit.stderr_tail) or None
     if outcome == "cancelled":
-        return RunError(
-            exit.reason, "WorkerEnded", hint="The next run starts a new worker, which loads its models again."
-        )
+        return RunError(exit.reason, "WorkerEnded", hint=what_was_lost(memory))
     if outcome == "timedOut":
-        return timed_out(ending.reason if ending else exit.reason, place, stack)
+        error = timed_out(ending.reason if ending else exit.reason, place, stack)
+        return dataclasses.replace(error, hint=f"{error.hint} {what_was_lost(memory)}")
     by_others = ending is None or ending.purpose == "channelClosed"
     hint = _MEMORY_HINT if exit.signal == "SIGKILL" and by_others else _LOG_HINT
     return RunError(f"{exit.reason}{where}", "WorkerCrashed", traceback=stack, hint=hint)
+
+
+def what_was_lost(memory: MemoryReport | None) -> str:
+    """What goes with a worker, for people, and what does not. Arguments: the last that is known of its memory."""
+    kept = "The results of finished steps are kept."
+    if memory is None or not memory.components:
+        return f"{kept} The next run has a new worker, which loads its models anew."
+    size = sum(part.bytes for part in memory.components)
+    shown = f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
+    names = ", ".join(dict.fromkeys(part.name for part in memory.components))
+    return f"Lost with it: the loaded models ({names}; {shown}), which the next run loads anew. {kept}"
 
 
 def refusal(refused: RefuseRuns, exit: WorkerExit | None) -> RunError:

@@ -12,6 +12,7 @@ from typing import Any, get_args
 
 from dw_lsp.protocol import (
     PROTOCOL_VERSION,
+    Advanced,
     FromWorker,
     Hello,
     LogLine,
@@ -84,6 +85,7 @@ class Hearing:
             RequestFailed: self._request_failed,
             RunBegan: self._run_began,
             StepProgress: self._step_progress,
+            Advanced: self._went_on,
             PreviewMade: self._preview_made,
             StepEnded: self._step_ended,
             RunEnded: self._run_ended,
@@ -154,7 +156,7 @@ class Hearing:
 
     # ------------------------------------------------------------ the run
 
-    def _current(self, message: RunBegan | StepProgress | PreviewMade | StepEnded | RunEnded) -> Run | None:
+    def _current(self, message: RunBegan | StepProgress | Advanced | PreviewMade | StepEnded | RunEnded) -> Run | None:
         run = self._runs.current
         if run is not None and run.id == message.run_id:
             return run
@@ -171,6 +173,10 @@ class Hearing:
         if run is not None:
             self._advanced(run, message)
             self._tell(RunProgress(**_fields(message)))
+
+    def _went_on(self, message: Advanced) -> None:
+        if self._current(message) is not None:
+            self._happened(life.Progressed())
 
     def _preview_made(self, message: PreviewMade) -> None:
         if self._current(message) is not None:

@@ -251,7 +251,7 @@ class Supervisor:
         run, known = self._runs.current, self._memory.known
         if run is None or self._exit is None:
             raise RuntimeError("a run was ended without a run, or without the death of its worker")
-        error = error_of_dead_worker(outcome, ending, self._exit, run.place)
+        error = error_of_dead_worker(outcome, ending, self._exit, run.place, known.memory)
         self._tell(self._runs.close_current(outcome, error, self._now(), known))
 
     def _refuse_runs(self, refused: life.RefuseRuns) -> None:

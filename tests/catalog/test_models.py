@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dw_lsp.catalog.models import elements_of, find_model, hub_cache, looks_local, weight_files
+from dw_lsp.catalog.models import elements_of, find_model, hub_cache, looks_local, read_part, weight_files
 
 
 def write_safetensors(file: Path, tensors: dict[str, tuple[str, list[int]]]) -> None:
@@ -130,3 +130,18 @@ def test_a_name_that_can_only_be_a_folder(name: str, local: bool) -> None:
 def test_the_cache_is_where_the_hub_client_keeps_it(tmp_path: Path) -> None:
     assert hub_cache({"HF_HUB_CACHE": str(tmp_path)}) == tmp_path
     assert hub_cache({"HF_HOME": str(tmp_path)}) == tmp_path / "hub"
+
+
+def test_a_download_that_was_broken_off_is_not_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "unet"
+    folder.mkdir()
+    assert not read_part("unet", "diffusers", "UNet2DConditionModel", folder, None).whole
+    (folder / "config.json").write_text("{}")
+    assert not read_part("unet", "diffusers", "UNet2DConditionModel", folder, None).whole
+    assert read_part("tokenizer", "transformers", "CLIPTokenizer", folder, None).whole
+    pieces = [f"model-0000{number}-of-00002.safetensors" for number in (1, 2)]
+    listed = {"weight_map": dict(zip("ab", pieces, strict=True))}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(listed))
+    for piece, whole in zip(pieces, (False, True), strict=True):
+        (folder / piece).write_bytes(struct.pack("<Q", 2) + b"{}")
+        assert read_part("unet", "diffusers", "UNet2DConditionModel", folder, None).whole is whole

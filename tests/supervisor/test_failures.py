@@ -6,8 +6,9 @@ import signal
 
 import pytest
 
+from dw_lsp.protocol import Component, MemoryReport
 from dw_lsp.supervisor.exits import describe_exit
-from dw_lsp.supervisor.failures import error_of_dead_worker, explain_exit, no_worker, refusal, timed_out
+from dw_lsp.supervisor.failures import error_of_dead_worker, explain_exit, no_worker, refusal, timed_out, what_was_lost
 from dw_lsp.supervisor.life import Ending, RefuseRuns
 
 KILLED = describe_exit(-signal.SIGKILL, ("one", "two"))
@@ -41,7 +42,15 @@ def test_a_cancel_that_cost_the_worker_says_so() -> None:
     ending = Ending("cancelled", "terminating")
     error = error_of_dead_worker("cancelled", ending, explain_exit(ending, ENDED), "")
     assert error.message == "The run did not stop when it was cancelled, so the worker was ended (SIGTERM)."
-    assert error.hint is not None
+    assert error.hint is not None and "steps are kept" in error.hint
+
+
+def test_what_a_dead_worker_held_is_named() -> None:
+    parts = tuple(Component(name, name, "Model", 600_000_000, "cpu", 1.0) for name in ("vae", "unet"))
+    memory = MemoryReport("cpu", "a", 1, None, 1, 1, 1, 1, 1, 1, parts)
+    assert "(vae, unet; 1.2 GB)" in what_was_lost(memory)
+    ending = Ending("timedOut", "killing", "Too long.")
+    assert "(vae, unet; 1.2 GB)" in str(error_of_dead_worker("timedOut", ending, KILLED, "", memory).hint)
 
 
 def test_the_exit_that_nobody_wanted_stays_as_it_is() -> None:

@@ -248,6 +248,7 @@ def test_cancel_stops_a_step_at_once_and_keeps_the_models(worker: Any, make: Any
     assert ended.outcome == "cancelled" and ended.error is None
     assert time.monotonic() - began < 2
     assert [step.outcome for step in ended.steps] == ["notRun"] and ended.results == ()
+    assert not [told for told in worker.heard(StepProgress) if told.phase in ("decoding", "saving")]
     again = worker.run(make.workflow(make.drawing(1)), tmp_path)
     assert again.outcome == "succeeded" and again.loaded == ()
 

@@ -34,11 +34,17 @@ def is_address(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def download(url: str, rule: AddressRule = is_public, largest: int = LARGEST_DOWNLOAD) -> bytes:
+def download(
+    url: str,
+    rule: AddressRule = is_public,
+    largest: int = LARGEST_DOWNLOAD,
+    check: Callable[[], None] = lambda: None,
+) -> bytes:
     """The bytes at an address.
 
     Arguments: `rule` judges the numeric address of each host that is connected to, redirections included; `largest`
-    is the most that is read, in bytes. Raises `InvalidInput` when it cannot be fetched, or may not be.
+    is the most that is read, in bytes; `check` is called for each chunk and may raise to stop.
+    Raises `InvalidInput` when it cannot be fetched, or may not be.
     """
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -52,7 +58,7 @@ def download(url: str, rule: AddressRule = is_public, largest: int = LARGEST_DOW
     request = urllib.request.Request(url, headers={"User-Agent": "dw-lsp"})
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
-            return _read(response, url, largest)
+            return _read(response, url, largest, check)
     except _Refused as error:
         raise InvalidInput(f"{url} is refused: {error}", hint="Only public addresses may be read.") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -66,9 +72,10 @@ class _Refused(OSError):
     """The host may not be spoken to."""
 
 
-def _read(response: Any, url: str, largest: int) -> bytes:
+def _read(response: Any, url: str, largest: int, check: Callable[[], None]) -> bytes:
     data = bytearray()
-    while part := response.read(_CHUNK):
+    while part := response.read1(_CHUNK):
+        check()
         data += part
         if len(data) > largest:
             raise InvalidInput(f"{url} is larger than {largest // (1024 * 1024)} MB, the most that is downloaded")

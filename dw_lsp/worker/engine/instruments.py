@@ -1,12 +1,14 @@
 """Watching a pipeline from outside while it is called: phases, counted steps, previews, and places to stop.
 
-Every pipeline is watched in the same way, whether it has callbacks or not: hooks on its modules and a wrapped
-`scheduler.step`. The scheduler is the run's own and is thrown away; hooks are removed when the call is over.
+Every pipeline is watched in the same way, whether it has callbacks or not, modular ones too: hooks on its modules,
+schedulers whose `step` is seen, and its progress bar where no scheduler counts. All of it is taken off when the call is
+over.
 """
 
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -22,12 +24,13 @@ _PHASES: tuple[tuple[str, Phase], ...] = (
     ("unet", "denoising"),
     ("transformer", "denoising"),
     ("prior", "denoising"),
+    ("decoder", "denoising"),
     ("controlnet", "denoising"),
 )
 
 _AUTOENCODER: tuple[tuple[str, Phase], ...] = (("encoder", "encoding"), ("decoder", "decoding"))
 #: How models call the lists of their blocks; others, such as those of an attention's projections, are too fine.
-_BLOCK_LISTS = ("blocks", "layers")
+_BLOCK_LISTS = ("blocks", "layers", "block", "layer")
 
 #: Called after each denoising step: model output, timestep, sample, the scheduler's answer, how many steps are done, of
 #: how many.
@@ -43,87 +46,191 @@ class Instruments:
     def __init__(self, pipeline: Any, reporter: StepReporter, listener: StepListener | None = None):
         self._pipeline, self._reporter, self._listener = pipeline, reporter, listener
         self._handles: list[Any] = []
-        self._steps = 0
-        self._total: int | None = None
+        self._schedulers: list[tuple[Any, type]] = []
+        self._leading: _Counter | None = None
         self._counting = self._listening = False
+        self._own_bar: Any = None
 
     def __enter__(self) -> Instruments:
-        for name, module in self._modules():
-            self._watch_phase(name, module)
-            for block in _blocks(module):
-                self._handles.append(block.register_forward_pre_hook(self._stop_if_asked))
-        scheduler = getattr(self._pipeline, "scheduler", None)
-        if scheduler is not None and hasattr(scheduler, "step"):
-            self._counting = True
-            scheduler.step = self._wrapped(scheduler, scheduler.step)
+        for name, component in self._pipeline.components.items():
+            if isinstance(component, torch.nn.Module):
+                self._watch_phase(name, component)
+                for block in _blocks(component):
+                    self._handles.append(block.register_forward_pre_hook(self._stop_if_asked))
+            elif callable(getattr(type(component), "step", None)) and hasattr(component, "timesteps"):
+                self._watch_scheduler(component)
+        self._own_bar = getattr(self._pipeline, "progress_bar", None)
+        if callable(self._own_bar):
+            self._pipeline.progress_bar = self._watched_bar
         return self
 
     def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        scheduler = getattr(self._pipeline, "scheduler", None)
-        if scheduler is not None and "step" in vars(scheduler):
-            del scheduler.step
+        for scheduler, own in self._schedulers:
+            scheduler.__class__ = own
+        self._schedulers.clear()
+        if "progress_bar" in vars(self._pipeline):
+            del self._pipeline.progress_bar
 
-    def _modules(self) -> Iterator[tuple[str, torch.nn.Module]]:
-        for name, component in self._pipeline.components.items():
-            if isinstance(component, torch.nn.Module):
-                yield name, component
+    # ------------------------------------------------------------ modules
 
     def _watch_phase(self, name: str, module: torch.nn.Module) -> None:
         for prefix, phase in _PHASES:
             if name.startswith(prefix):
                 self._handles.append(module.register_forward_pre_hook(self._begins(phase)))
-        if name.startswith(("vae", "vqvae", "movq", "autoencoder")):
+        if name.startswith(("vae", "vqvae", "movq", "vqgan", "autoencoder")):
             for part, phase in _AUTOENCODER:
                 inner = getattr(module, part, None)
                 if isinstance(inner, torch.nn.Module):
                     self._handles.append(inner.register_forward_pre_hook(self._begins(phase)))
 
     def _begins(self, phase: Phase) -> Callable[..., None]:
+        calls = 0
+
         def hook(module: torch.nn.Module, arguments: Any) -> None:
+            nonlocal calls
             if self._listening:
                 return
-            # Without a scheduler to count by, the denoiser's own calls are the only sign of life.
             self._reporter.phase(phase)
             if phase == "denoising" and not self._counting:
-                self._steps += 1
-                self._reporter.unit_done(self._steps, None, "step")
+                # Without a scheduler or a bar to count by, the denoiser's own calls are the only sign of life.
+                calls += 1
+                self._reporter.unit_done(calls, None, "step")
 
         return hook
 
     def _stop_if_asked(self, module: torch.nn.Module, arguments: Any) -> None:
         self._reporter.cancellation.check()
 
-    def _wrapped(self, scheduler: Any, step: Callable[..., Any]) -> Callable[..., Any]:
+    # ------------------------------------------------------------ schedulers
+
+    def _watch_scheduler(self, scheduler: Any) -> None:
+        """See each `step` of a scheduler, by a class of its own for the time of the call.
+
+        Not by an attribute of the object: some pipelines go on with a copy of it, which would then step the original.
+        """
+        self._counting = True
+        own = type(scheduler)
+        names = [name for name in inspect.signature(own.step).parameters if name != "self"]
+        counter = _Counter()
+
         # `wraps` keeps the signature: pipelines ask it whether the scheduler takes `eta` or `generator`.
-        @functools.wraps(step)
-        def watched(model_output: Any, timestep: Any, sample: Any, *rest: Any, **named: Any) -> Any:
-            if self._steps == 0:
-                self._total = steps_to_come(scheduler, timestep)
-            answer = step(model_output, timestep, sample, *rest, **named)
-            self._steps += 1
-            total = max(self._total or 0, self._steps)
-            self._reporter.phase("denoising")
-            self._reporter.unit_done(self._steps, total, "step")
-            if self._listener is not None:
-                # What the listener does with the modules is no phase of the run.
-                self._listening = True
-                try:
-                    self._listener(model_output, timestep, sample, answer, self._steps, total)
-                finally:
-                    self._listening = False
+        @functools.wraps(own.step)
+        def step(this: Any, *args: Any, **kwargs: Any) -> Any:
+            if this is not scheduler:
+                return own.step(this, *args, **kwargs)
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            if counter.done == 0:
+                counter.total = steps_to_come(scheduler, given.get("timestep"))
+            answer = own.step(this, *args, **kwargs)
+            self._stepped(counter, given, answer)
             return answer
 
-        return watched
+        watched = type(own.__name__, (own,), {"step": step, "__module__": own.__module__, "__doc__": own.__doc__})
+        scheduler.__class__ = watched
+        self._schedulers.append((scheduler, own))
+
+    def _stepped(self, counter: _Counter, given: dict[str, Any], answer: Any) -> None:
+        counter.done += 1
+        total = max(counter.total or 0, counter.done)
+        leading = self._leading
+        if leading is None or (leading is not counter and leading.is_done):
+            leading = self._leading = counter
+        self._reporter.phase("denoising")
+        if leading is not counter:
+            # Sound beside pictures, and the like: steps of the same round.
+            self._reporter.cancellation.check()
+            return
+        self._reporter.unit_done(counter.done, total, "step")
+        seen = [given.get(name) for name in ("model_output", "timestep", "sample")]
+        if self._listener is not None and all(each is not None for each in seen):
+            # What the listener does with the modules is no phase of the run.
+            self._listening = True
+            try:
+                self._listener(seen[0], seen[1], seen[2], answer, counter.done, total)
+            finally:
+                self._listening = False
+
+    # ------------------------------------------------------------ progress bars
+
+    def _watched_bar(self, iterable: Any = None, total: int | None = None) -> Any:
+        """The pipeline's own bar, seen: what it counts is told where no scheduler of this call counts."""
+        bar = self._own_bar(iterable) if iterable is not None else self._own_bar(total=total)
+        try:
+            length = total if total is not None else len(iterable)
+        except TypeError:
+            length = None
+        return _Bar(bar, lambda done: self._bar_advanced(done, length))
+
+    def _bar_advanced(self, done: int, total: int | None) -> None:
+        self._reporter.cancellation.check()
+        if self._leading is None:
+            self._counting = True
+            self._reporter.phase("denoising")
+            self._reporter.unit_done(done, total, "step")
+
+
+class _Counter:
+    """How often a scheduler was asked, and how often it will be."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.total: int | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return self.total is not None and self.done >= self.total
+
+
+class _Bar:
+    """A progress bar that tells how often it was advanced. Arguments: the real one; who is told."""
+
+    def __init__(self, bar: Any, advanced: Callable[[int], None]):
+        self._bar, self._advanced, self._done = bar, advanced, 0
+
+    def __enter__(self) -> _Bar:
+        self._bar.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> Any:
+        return self._bar.__exit__(*error)
+
+    def __iter__(self) -> Iterator[Any]:
+        for item in self._bar:
+            yield item
+            self._tell(1)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bar, name)
+
+    def update(self, n: int | None = 1) -> Any:
+        answer = self._bar.update(n)
+        self._tell(int(n or 0))
+        return answer
+
+    def _tell(self, more: int) -> None:
+        self._done += more
+        self._advanced(self._done)
 
 
 def _blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
     """The blocks that a model goes through one after another: between two of them it can be stopped."""
+    found = False
     for name, child in module.named_modules():
-        if isinstance(child, torch.nn.ModuleList) and name.endswith(_BLOCK_LISTS):
-            yield from child
+        if not isinstance(child, torch.nn.ModuleList):
+            continue
+        words = name.split(".")
+        # A list in a list is called by a number; what a model has at its top is never too fine.
+        last = next((word for word in reversed(words) if not word.isdigit()), "")
+        if len(words) == 1 or last.endswith(_BLOCK_LISTS):
+            for block in child:
+                if not isinstance(block, (torch.nn.ModuleList, torch.nn.ModuleDict)):
+                    found = True
+                    yield block
+    if not found:
+        yield from module.children()
 
 
 def steps_to_come(scheduler: Any, timestep: Any) -> int | None:
@@ -133,7 +240,7 @@ def steps_to_come(scheduler: Any, timestep: Any) -> int | None:
     twice for each inference step.
     """
     timesteps = getattr(scheduler, "timesteps", None)
-    if timesteps is None or not len(timesteps):
+    if timesteps is None or timestep is None or not len(timesteps):
         return None
     values = [float(value) for value in (timesteps.tolist() if torch.is_tensor(timesteps) else timesteps)]
     first = float(timestep) if not torch.is_tensor(timestep) else float(timestep.flatten()[0])

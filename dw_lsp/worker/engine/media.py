@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -17,10 +18,13 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 
 
 class Media:
-    """Reads pictures for one workflow file. Arguments: what may be read; the folder where relative paths start."""
+    """Reads pictures for one workflow file.
 
-    def __init__(self, allowed: AllowedPaths, folder: Path | None):
-        self._allowed, self._folder = allowed, folder
+    Arguments: what may be read; the folder where relative paths start; `check` raises when the run should stop.
+    """
+
+    def __init__(self, allowed: AllowedPaths, folder: Path | None, check: Callable[[], None] = lambda: None):
+        self._allowed, self._folder, self._check = allowed, folder, check
 
     def check(self, location: str) -> None:
         """Raise `InvalidInput` unless the picture can be there: an address, or a readable file in an allowed folder."""
@@ -29,8 +33,9 @@ class Media:
 
     def image(self, location: str) -> Image.Image:
         """The picture, upright, as RGB. Raises `InvalidInput` when it is not there, may not be read, or is none."""
+        self._check()
         if is_address(location):
-            data = download(location)
+            data = download(location, check=self._check)
         else:
             try:
                 data = self._file(location).read_bytes()

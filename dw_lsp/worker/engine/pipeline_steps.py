@@ -16,6 +16,7 @@ from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.devices import named_device, same_device
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
+from dw_lsp.worker.engine.interruptible import LoadingWatch
 from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.previews import Previewer, view_of
@@ -88,9 +89,10 @@ def _gathered(
         reporter.phase("loading", f"{prepared.chosen.__name__}: {name}", count, total, "component")
 
     components = context.resources.components
-    return gather_components(
-        prepared.required, wanted, components, context.loader, context.budget, listener, prepared.folder
-    )
+    with LoadingWatch(context.cancellation.check, reporter.advanced):
+        return gather_components(
+            prepared.required, wanted, components, context.loader, context.budget, listener, prepared.folder
+        )
 
 
 @contextlib.contextmanager

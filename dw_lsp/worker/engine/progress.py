@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from dw_lsp.protocol import Message, Phase, StepProgress
+from dw_lsp.protocol import Advanced, Message, Phase, StepProgress
 from dw_lsp.worker.cancellation import Cancellation
 
 #: Counts within one phase are not told more often than this; its first and last are always told.
@@ -33,6 +33,7 @@ class StepReporter:
         self._inner: str | None = None
         self._told = 0.0
         self._unit_began: float | None = None
+        self._units = 0
         self._seconds_per_unit: float | None = None
 
     def begin_iteration(self, iteration: int, iterations: int) -> None:
@@ -57,20 +58,27 @@ class StepReporter:
         self.cancellation.check()
         changed = phase != self._phase
         if changed:
-            self._phase, self._unit_began, self._seconds_per_unit = phase, time.monotonic(), None
+            self._phase, self._unit_began, self._seconds_per_unit, self._units = phase, time.monotonic(), None, 0
         elif message is None and current is None:
             return
         self._tell(message, current, total, unit, None)
 
+    def advanced(self) -> None:
+        """The step goes on, in a way that cannot be counted."""
+        self.send(Advanced(self.run_id))
+
     def unit_done(self, current: int, total: int | None, unit: str) -> None:
-        """One more unit of the phase is done. Raises `RunCancelled` when the run should stop."""
+        """So many units of the phase are done now. Raises `RunCancelled` when the run should stop."""
         self.cancellation.check()
         now = time.monotonic()
-        if self._unit_began is not None:
-            took = now - self._unit_began
+        if current < self._units:
+            # Another loop of the same phase: a prior and its decoder count each for itself.
+            self._units, self._seconds_per_unit = 0, None
+        if self._unit_began is not None and current > self._units:
+            took = (now - self._unit_began) / (current - self._units)
             before = self._seconds_per_unit
             self._seconds_per_unit = took if before is None else before + SMOOTHING * (took - before)
-        self._unit_began = now
+        self._unit_began, self._units = now, current
         if now - self._told >= SECONDS_BETWEEN or current == 1 or current == total:
             left = None
             if total is not None and self._seconds_per_unit is not None:

@@ -91,8 +91,8 @@ class RunContext:
 
     def arguments_of(self, folder: Path | None) -> Arguments:
         """What makes argument values live, for a workflow file in that folder."""
-        return Arguments(Media(self.allowed, folder), self.types)
+        return Arguments(self.media_of(folder), self.types)
 
     def media_of(self, folder: Path | None) -> Media:
         """Where pictures come from, for a workflow file in that folder."""
-        return Media(self.allowed, folder)
+        return Media(self.allowed, folder, self.cancellation.check)

@@ -22,6 +22,7 @@ from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Range, Value
 from dw_lsp.worker.engine.components import Resident, settle_garbage
 from dw_lsp.worker.engine.failures import describe
+from dw_lsp.worker.engine.interruptible import LoadingWatch, watched_downloads
 from dw_lsp.worker.engine.loading import config_of_file
 from dw_lsp.worker.engine.pipelines import Loaded, is_automatic, pipeline_class
 from dw_lsp.worker.engine.prepare import PreparedPipeline
@@ -47,17 +48,18 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
     missing = {part.name for part in required.parts if part.where_from == "download"}
     if not missing:
         return prepared
-    if required.model is None and required.model_name is not None:
+    if required.model_name is not None and (required.model is None or missing - required.explicit.keys()):
         reporter.phase("downloading", required.model_name)
         place = step.place("pipeline", "from_pretrained_arguments", "model_name")
-        with _told(required.model_name, place, step.name):
+        with _told(required.model_name, place, step.name), _watched(reporter):
             _download_pipeline(prepared.chosen, required.model_name, required.loading, context)
     for name in missing & required.explicit.keys():
         keywords = required.explicit[name].get("from_pretrained_arguments")
         loading: Mapping[str, Value] = keywords if isinstance(keywords, dict) else {}
         source = str(loading.get("model_name"))
         reporter.phase("downloading", source)
-        with _told(source, step.place("pipeline", name, "from_pretrained_arguments", "model_name"), step.name):
+        place = step.place("pipeline", name, "from_pretrained_arguments", "model_name")
+        with _told(source, place, step.name), _watched(reporter):
             _download_component(source, loading, context)
     renewed = required_pipeline(step, prepared.folder)
     still = [part.name for part in renewed.parts if part.where_from == "download"]
@@ -91,6 +93,11 @@ def _download_component(name: str, loading: Mapping[str, Value], context: RunCon
         revision=revision if isinstance(revision, str) else None,
         allow_patterns=[within + pattern for pattern in patterns],
     )
+
+
+def _watched(reporter: StepReporter) -> contextlib.AbstractContextManager[None]:
+    """Downloads that tell their bytes and can be stopped."""
+    return watched_downloads(reporter.cancellation.check, lambda done, total: reporter.unit_done(done, total, "byte"))
 
 
 @contextlib.contextmanager
@@ -135,7 +142,8 @@ def from_single_file(
         return _renewed(prepared.chosen, live), Loaded(live, known, (), records, 0.0)
     reporter.phase("loading", f"{prepared.chosen.__name__}: {file.name}")
     try:
-        made = prepared.chosen.from_single_file(str(file), **_keywords(required.loading, prepared, context))
+        with LoadingWatch(context.cancellation.check, reporter.advanced):
+            made = prepared.chosen.from_single_file(str(file), **_keywords(required.loading, prepared, context))
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{file.name} cannot be loaded: {describe(error)}", place, step.name) from error
     seconds = time.monotonic() - started

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import diffusers
@@ -11,7 +13,7 @@ import torch
 
 from dw_lsp.protocol import StepProgress
 from dw_lsp.worker.cancellation import Cancellation, RunCancelled
-from dw_lsp.worker.engine.instruments import Instruments, steps_to_come
+from dw_lsp.worker.engine.instruments import Instruments, _blocks, steps_to_come
 from dw_lsp.worker.engine.progress import StepReporter
 
 
@@ -62,9 +64,11 @@ def test_a_pipeline_without_callbacks_is_stopped_within_a_step() -> None:
 
 def test_nothing_is_left_behind() -> None:
     told, pipeline = Told(), unconditional()
+    own, bar = type(pipeline.scheduler), pipeline.progress_bar
     with Instruments(pipeline, told.reporter):
-        assert "step" in vars(pipeline.scheduler)
-    assert "step" not in vars(pipeline.scheduler)
+        assert type(pipeline.scheduler) is not own and isinstance(pipeline.scheduler, own)
+        assert type(pipeline.scheduler).__name__ == own.__name__
+    assert type(pipeline.scheduler) is own and pipeline.progress_bar == bar
     assert not any(module._forward_pre_hooks for module in pipeline.unet.modules())
 
 
@@ -129,3 +133,253 @@ def test_a_reporter_stops_a_run_that_was_cancelled() -> None:
         told.reporter.phase("loading")
     with pytest.raises(RunCancelled):
         told.reporter.unit_done(1, 2, "step")
+
+
+# ---------------------------------------------------------------- stopping within one block
+
+
+def tiny_flux() -> torch.nn.Module:
+    return diffusers.FluxTransformer2DModel(
+        in_channels=4,
+        num_layers=2,
+        num_single_layers=2,
+        attention_head_dim=8,
+        num_attention_heads=2,
+        joint_attention_dim=8,
+        pooled_projection_dim=8,
+        axes_dims_rope=(2, 2, 4),
+        guidance_embeds=True,
+    )
+
+
+def call_flux(model: Any) -> None:
+    ids = torch.zeros(4, 3)
+    one = torch.ones(1)
+    model(torch.zeros(1, 4, 4), torch.zeros(1, 4, 8), torch.zeros(1, 8), one, ids, ids, guidance=one)
+
+
+def tiny_cascade() -> torch.nn.Module:
+    """Its lists of blocks are lists of lists."""
+    return diffusers.models.StableCascadeUNet(
+        in_channels=4,
+        out_channels=4,
+        conditioning_dim=16,
+        block_out_channels=(16, 32),
+        num_attention_heads=(2, 4),
+        down_num_layers_per_block=(1, 1),
+        up_num_layers_per_block=(1, 1),
+        down_blocks_repeat_mappers=(1, 1),
+        up_blocks_repeat_mappers=(1, 1),
+        block_types_per_layer=(("SDCascadeResBlock", "SDCascadeTimestepBlock"),) * 2,
+        clip_text_pooled_in_channels=8,
+        patch_size=1,
+        timestep_ratio_embedding_dim=8,
+        timestep_conditioning_type=("sca",),
+        switch_level=(False,),
+    )
+
+
+def call_cascade(model: Any) -> None:
+    model(torch.zeros(1, 4, 8, 8), torch.ones(1), torch.zeros(1, 1, 8))
+
+
+class Plain(torch.nn.Module):
+    """A model without any list of blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.third = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+
+    def forward(self, values: Any) -> Any:
+        return self.third(self.second(self.first(values)))
+
+
+def call_plain(model: Any) -> None:
+    model(torch.zeros(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("make_model", "call", "count"),
+    [(tiny_flux, call_flux, 4), (tiny_cascade, call_cascade, 8), (Plain, call_plain, 3)],
+)
+def test_a_cancel_takes_effect_before_the_next_block(
+    make_model: Callable[[], Any], call: Callable[[Any], None], count: int
+) -> None:
+    model = make_model().eval()
+    told, begun = Told(), [0]
+    pipeline = type("Pipeline", (), {"components": {"transformer": model}})()
+
+    def began(*_: Any) -> None:
+        begun[0] += 1
+        if begun[0] == 2:
+            told.cancellation.cancel()
+
+    with Instruments(pipeline, told.reporter):
+        blocks = list(_blocks(model))
+        for block in blocks:
+            block.register_forward_pre_hook(began)
+        assert len(blocks) >= count
+        with pytest.raises(RunCancelled), torch.no_grad():
+            call(model)
+    assert begun[0] == 2
+
+
+# ---------------------------------------------------------------- schedulers and progress bars of every kind
+
+
+# The scheduler uses numpy in a way that its newest release warns of.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_copy_of_the_scheduler_steps_itself() -> None:
+    """Some pipelines denoise sound with a copy of the pictures' scheduler: it must not step the original."""
+    told, pipeline = Told(), unconditional()
+    scheduler = pipeline.scheduler = diffusers.EulerDiscreteScheduler()
+    scheduler.set_timesteps(5)
+    sample = torch.ones(1, 3, 4, 4)
+    with Instruments(pipeline, told.reporter):
+        other = copy.deepcopy(scheduler)
+        for timestep in scheduler.timesteps[:2]:
+            scheduler.step(sample, timestep, sample)
+            other.step(sample, timestep, sample)
+    assert (scheduler.step_index, other.step_index) == (2, 2)
+    assert [message.current for message in told.messages if message.current] == [1]
+
+
+def test_a_scheduler_with_an_order_of_its_own() -> None:
+    told = Told()
+    scheduler = diffusers.CogVideoXDPMScheduler()
+    scheduler.set_timesteps(4)
+    pipeline = type("Pipeline", (), {"components": {"scheduler": scheduler}})()
+    seen: list[Any] = []
+    sample = torch.ones(1, 2, 4, 4, 4)
+    with Instruments(pipeline, told.reporter, lambda *given: seen.append(given[1])):
+        before, old = scheduler.timesteps, None
+        for index, timestep in enumerate(before):
+            last = before[index - 1] if index else None
+            sample, old = scheduler.step(sample, old, timestep, last, sample, return_dict=False)
+    counts = [(message.current, message.total) for message in told.messages if message.current]
+    assert counts[0] == (1, 4) and counts[-1] == (4, 4)
+    assert [int(each) for each in seen] == [int(each) for each in before]
+
+
+def test_of_two_schedulers_in_one_loop_one_counts() -> None:
+    told = Told()
+    pictures, sound = diffusers.DDIMScheduler(), diffusers.DDIMScheduler()
+    pipeline = type("Pipeline", (), {"components": {"scheduler": pictures, "audio_scheduler": sound}})()
+    sample = torch.ones(1, 3, 4, 4)
+    for scheduler in (pictures, sound):
+        scheduler.set_timesteps(3)
+    with Instruments(pipeline, told.reporter):
+        for timestep in pictures.timesteps:
+            pictures.step(sample, timestep, sample)
+            sound.step(sample, timestep, sample)
+    counts = [(message.current, message.total) for message in told.messages if message.current]
+    assert counts[0] == (1, 3) and counts[-1] == (3, 3)
+    assert [current for current, _ in counts] == sorted(current for current, _ in counts)
+
+
+class Barred(diffusers.DiffusionPipeline):  # type: ignore[misc]
+    """A pipeline without scheduler and callbacks: nothing but its progress bar tells how far it is."""
+
+    def __init__(self, unet: Any = None) -> None:
+        super().__init__()
+        self.register_modules(unet=unet)
+        self.rounds = 0
+
+    def __call__(self, count: int, listed: bool) -> int:
+        if listed:
+            for _ in self.progress_bar(range(count)):
+                self.rounds += 1
+        else:
+            with self.progress_bar(total=count) as bar:
+                for _ in range(count):
+                    self.rounds += 1
+                    bar.update()
+        return self.rounds
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_where_no_scheduler_counts_the_progress_bar_does(listed: bool) -> None:
+    told, pipeline = Told(), Barred()
+    pipeline.set_progress_bar_config(disable=True)
+    with Instruments(pipeline, told.reporter):
+        assert pipeline(6, listed) == 6
+    counts = [(message.current, message.total) for message in told.messages if message.current]
+    assert counts[0] == (1, 6) and counts[-1] == (6, 6)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_pipeline_with_nothing_but_a_progress_bar_is_stopped(listed: bool) -> None:
+    told, pipeline = Told(), Barred()
+    pipeline.set_progress_bar_config(disable=True)
+    told.cancellation.cancel()
+    with pytest.raises(RunCancelled), Instruments(pipeline, told.reporter):
+        pipeline(50, listed)
+    assert pipeline.rounds == 1
+
+
+def test_a_modular_pipeline_is_counted_and_stopped_within_a_step() -> None:
+    from diffusers.modular_pipelines import ComponentSpec, ModularPipelineBlocks, OutputParam
+
+    class Denoise(ModularPipelineBlocks):  # type: ignore[misc]
+        model_name = "any"
+
+        @property
+        def expected_components(self) -> list[Any]:
+            return [ComponentSpec("unet", diffusers.UNet2DModel), ComponentSpec("scheduler", diffusers.DDPMScheduler)]
+
+        @property
+        def intermediate_outputs(self) -> list[Any]:
+            return [OutputParam("latents")]
+
+        def __call__(self, components: Any, state: Any) -> Any:
+            block = self.get_block_state(state)
+            block.latents = torch.zeros(1, 3, 8, 8)
+            components.scheduler.set_timesteps(5)
+            with torch.no_grad():
+                for timestep in components.scheduler.timesteps:
+                    predicted = components.unet(block.latents, timestep).sample
+                    block.latents = components.scheduler.step(predicted, timestep, block.latents).prev_sample
+            self.set_block_state(state, block)
+            return components, state
+
+    plain = unconditional()
+    pipeline = Denoise().init_pipeline()
+    pipeline.update_components(unet=plain.unet, scheduler=plain.scheduler)
+    told = Told()
+    with Instruments(pipeline, told.reporter):
+        pipeline()
+    counts = [(message.current, message.total) for message in told.messages if message.current]
+    assert counts[0] == (1, 5) and counts[-1] == (5, 5)
+    calls: list[int] = []
+
+    def stop(*_: Any) -> None:
+        calls.append(1)
+        told.cancellation.cancel()
+
+    with pytest.raises(RunCancelled), Instruments(pipeline, told.reporter, stop):
+        pipeline()
+    assert len(calls) == 1
+
+
+def test_units_of_many_bytes_are_timed_by_the_byte(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("dw_lsp.worker.engine.progress.time.monotonic", lambda: now[0])
+    told = Told()
+    told.reporter.phase("downloading")
+    for done in range(1, 5):
+        now[0] += 1.0
+        told.reporter.unit_done(done * 1000, 10_000, "byte")
+    last = told.messages[-1]
+    assert last.seconds_per_unit == pytest.approx(0.001) and last.eta == pytest.approx(6.0)
+
+
+def test_a_second_loop_of_a_phase_is_timed_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("dw_lsp.worker.engine.progress.time.monotonic", lambda: now[0])
+    told = Told()
+    told.reporter.phase("denoising")
+    for seconds, count in ((1.0, 3), (5.0, 2)):
+        for step in range(1, count + 1):
+            now[0] += seconds
+            told.reporter.unit_done(step, count, "step")
+    assert told.messages[-1].seconds_per_unit == pytest.approx(5.0)

@@ -1,0 +1,108 @@
+"""Places to stop inside code that is not ours: while a library loads weights, and while it downloads files.
+
+Loading is a long row of calls of torch, one or more for each tensor; downloading is a row of chunks, each told to a
+progress bar. Both are looked at from outside, on the way, and raise from there: never at a place where a library does
+not expect that a call may fail.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+#: Signs of life of a load are not told more often than this.
+SECONDS_BETWEEN = 1.0
+#: Bytes that are asked of a network at once: the hub's own 10 MB are too long a wait on a slow line.
+CHUNK_BYTES = 1 << 20
+
+
+class LoadingWatch(TorchFunctionMode):
+    """While it is entered, every call of torch on this thread is a place to stop, and a sign of life.
+
+    Arguments: `check` raises when the run should stop; `advanced` is told now and then that the load goes on.
+    """
+
+    def __init__(self, check: Callable[[], None], advanced: Callable[[], None]):
+        super().__init__()
+        self._check, self._advanced = check, advanced
+        self._told = time.monotonic()
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self._check()
+        now = time.monotonic()
+        if now - self._told > SECONDS_BETWEEN:
+            self._told = now
+            self._advanced()
+        return function(*args, **(kwargs or {}))
+
+
+class _Bytes:
+    """Sums what the hub's progress bars tell. Any of its threads may call."""
+
+    def __init__(self, check: Callable[[], None], told: Callable[[int, int | None], None]):
+        self._check, self._told = check, told
+        self._lock = threading.Lock()
+        self._done = 0
+        self._bars: dict[int, Any] = {}
+
+    def begins(self, bar: Any, kind: dict[str, Any]) -> None:
+        # What comes over the line and what is written to the disk are the same bytes: they count once.
+        if kind.get("unit") == "B" and not str(kind.get("name")).endswith(".transfer"):
+            with self._lock:
+                self._bars[id(bar)] = bar
+
+    def advances(self, bar: Any, count: float | None) -> None:
+        self._check()
+        with self._lock:
+            if id(bar) not in self._bars:
+                return
+            self._done += int(count or 0)
+            totals = [int(getattr(each, "total", None) or 0) for each in self._bars.values()]
+            self._told(self._done, sum(totals) if all(totals) and sum(totals) >= self._done else None)
+
+
+@contextlib.contextmanager
+def watched_downloads(check: Callable[[], None], told: Callable[[int, int | None], None]) -> Iterator[None]:
+    """While it is entered, each chunk that the hub's client fetches is a place to stop, and is told.
+
+    Arguments: `check` raises when the run should stop; `told` gets the bytes so far and, where it is known, how many
+    there will be; both are called on the threads of the client.
+    """
+    if importlib.util.find_spec("huggingface_hub") is None:
+        yield
+        return
+    bar_class = importlib.import_module("huggingface_hub.utils").tqdm
+    constants: Any = importlib.import_module("huggingface_hub.constants")
+    sums = _Bytes(check, told)
+    begin, update = bar_class.__init__, bar_class.update
+
+    def watched_begin(self: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        sums.begins(self, kwargs)
+
+    def watched_update(self: Any, n: float | None = 1) -> Any:
+        sums.advances(self, n)
+        return update(self, n)
+
+    own_update = "update" in vars(bar_class)
+    chunk = getattr(constants, "DOWNLOAD_CHUNK_SIZE", None)
+    bar_class.__init__, bar_class.update = watched_begin, watched_update
+    if chunk is not None:
+        constants.DOWNLOAD_CHUNK_SIZE = min(chunk, CHUNK_BYTES)
+    try:
+        yield
+    finally:
+        bar_class.__init__ = begin
+        if own_update:
+            bar_class.update = update
+        else:
+            del bar_class.update
+        if chunk is not None:
+            constants.DOWNLOAD_CHUNK_SIZE = chunk
