@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
 from dw_lsp.planning.recall import Recall, listed
-from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, required_pipeline
+from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, lora_parts, required_pipeline
 from dw_lsp.planning.step_store import StepStore
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
@@ -118,7 +118,8 @@ def plan(
     reused = {step.name for step in steps if recall is not None and recall.remembers(step)}
     needed = _needed(steps, reused, required)
     components = tuple(_planned(part, residency.get(part.key)) for part in needed.values())
-    idle = {part.key: part for defined in required.values() for part in defined.parts if part.key not in needed}
+    known = [part for defined in required.values() for part in (*defined.parts, *lora_parts(defined))]
+    idle = {part.key: part for part in known if part.key not in needed}
     there = tuple(_planned(part, residency[part.key]) for part in idle.values() if part.key in residency)
     counts = Counts(workflow)
     planned = tuple(
@@ -152,7 +153,7 @@ def _needed(
         parts = {part.name: part for part in defined.parts} | taken
         shared.update({name: parts[name] for name in listed(step, "shared_components") if name in parts})
         if step.name not in reused:
-            needed.update({part.key: part for part in parts.values()})
+            needed.update({part.key: part for part in (*parts.values(), *lora_parts(defined))})
     return needed
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, hub_cache, looks_local
+from dw_lsp.planning.loras import RequiredLora, required_loras
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -59,7 +60,7 @@ class RequiredPipeline:
     """What must be in memory for a step's call. `model` is `None` for a source that is not on this machine.
 
     `loading` are the keywords for `from_pretrained` besides the name. `explicit` maps the components that the workflow
-    itself defines to their definitions; they stand in `parts` too.
+    itself defines to their definitions; they stand in `parts` too. `loras` are a state of the parts, in their order.
     """
 
     class_name: str
@@ -69,10 +70,18 @@ class RequiredPipeline:
     loading: Mapping[str, Value]
     parts: tuple[RequiredComponent, ...]
     explicit: Mapping[str, Mapping[str, Value]]
+    loras: tuple[RequiredLora, ...] = ()
 
     def part(self, name: str) -> RequiredComponent | None:
         """The component of that name."""
         return next((part for part in self.parts if part.name == name), None)
+
+
+def lora_parts(required: RequiredPipeline) -> Iterator[RequiredComponent]:
+    """The LoRAs of a step in the form of components, for what is shown of a run."""
+    for lora in required.loras:
+        where = "disk" if lora.file is not None else "download"
+        yield RequiredComponent(lora.name, "peft", "LoRA", lora.key, lora.key, lora.bytes, lora.bytes, lora.file, where)
 
 
 def explicit_components(body: Mapping[str, Value]) -> Iterator[tuple[str, Mapping[str, Value]]]:
@@ -102,7 +111,8 @@ def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeli
     class_name = _text(_object(body.get("configuration")).get("component_type")) or ""
     if model is None and (model_name or single_file):
         parts.insert(0, _unseen(class_name, model_name or single_file or "", keywords, folder))
-    return RequiredPipeline(class_name, model_name, single_file, model, keywords, tuple(parts), explicit)
+    loras = required_loras(step, folder)
+    return RequiredPipeline(class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras)
 
 
 def _wanted(part: ModelPart, without: set[str]) -> bool:

@@ -15,6 +15,7 @@ from dw_lsp import __version__
 from dw_lsp.catalog.models import MODEL_INDEX, file_identity, looks_local
 from dw_lsp.planning.artifact import Artifact, plain_value
 from dw_lsp.planning.input_files import InputFiles, location_of, medium, names_pictures
+from dw_lsp.planning.loras import lora_settings
 from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.identity import canonical, content_digest, digest, loading_identity
@@ -23,7 +24,7 @@ from dw_lsp.workflow.resolved import ResolvedStep
 #: Raised when a key no longer means what it meant, so that nothing remembered before is taken.
 KEY_FORMAT = 1
 #: Members of a pipeline that are in its key in a form of their own, or say nothing about its results.
-_OWN_FORM = frozenset({"arguments", "from_pretrained_arguments", "seed", "shared_components", "configuration"})
+_OWN_FORM = frozenset({"arguments", "from_pretrained_arguments", "seed", "shared_components", "configuration", "loras"})
 _FREE_CONFIGURATION = frozenset({"shared_components", "component_type"})
 _TO_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "pillow", "numpy")
@@ -42,7 +43,9 @@ def pipeline_definition(step: ResolvedStep, required: RequiredPipeline, reused: 
     something of it cannot be identified: files that are not here yet, a configuration in a folder of its own.
     """
     loading = required.loading
-    if any(part.where_from == "download" for part in required.parts):
+    if any(part.where_from == "download" for part in required.parts) or any(
+        lora.file is None for lora in required.loras
+    ):
         return None
     if any(
         isinstance(loading.get(key), str) and looks_local(str(loading[key])) for key in ("config", "original_config")
@@ -60,6 +63,7 @@ def pipeline_definition(step: ResolvedStep, required: RequiredPipeline, reused: 
         "class": required.class_name.removeprefix("diffusers."),
         "parts": dict(parts),
         "loading": loading_identity(loading),
+        "loras": [dict(each) for each in lora_settings(required.loras)],
         "settings": {key: value for key, value in settings.items() if key not in _FREE_CONFIGURATION},
         "more": {
             key: value for key, value in step.body.items() if key not in _OWN_FORM and key not in required.explicit

@@ -20,10 +20,16 @@ from dw_lsp.worker.engine.host_memory import return_free_memory
 
 @dataclass(frozen=True)
 class Resident:
-    """A component in memory: what is told about it, and the live object."""
+    """A component in memory: what is told about it, the live object, and what has been put into it (LoRAs)."""
 
     record: Component
     live: Any
+    inside: tuple[Component, ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that it fills, with what is inside."""
+        return self.record.bytes + sum(part.bytes for part in self.inside)
 
 
 class Components:
@@ -49,6 +55,21 @@ class Components:
             self._residents[key] = resident
         return resident
 
+    def put_inside(self, key: str, part: Component) -> None:
+        """Note that something has been put into a component, which it takes along when it goes."""
+        with self._lock:
+            owner = self._residents.get(key)
+            if owner is not None:
+                self._residents[key] = replace(owner, inside=(*owner.inside, part))
+
+    def take_out(self, key: str) -> None:
+        """Note that what was put into components under that key is no longer in them."""
+        with self._lock:
+            for owner, resident in self._residents.items():
+                left = tuple(part for part in resident.inside if part.key != key)
+                if left != resident.inside:
+                    self._residents[owner] = replace(resident, inside=left)
+
     def drop(self, key: str) -> bool:
         """Forget one component and give its memory back. Returns whether it was there."""
         with self._lock:
@@ -69,7 +90,9 @@ class Components:
         """What is in memory, and where it is now."""
         with self._lock:
             residents = list(self._residents.values())
-        return tuple(replace(each.record, device=device_of(each.live)) for each in residents)
+        return tuple(
+            replace(record, device=device_of(each.live)) for each in residents for record in (each.record, *each.inside)
+        )
 
     def make_room(self, needed: int, budget: int | None, keep: Collection[str]) -> tuple[Component, ...]:
         """Let the least recently used components go until `needed` more bytes fit into the budget.
@@ -81,12 +104,12 @@ class Components:
             return ()
         gone: list[Component] = []
         with self._lock:
-            used = sum(each.record.bytes for each in self._residents.values())
+            used = sum(each.bytes for each in self._residents.values())
             for key in [key for key in self._residents if key not in keep]:
                 if used + needed <= budget:
                     break
                 dropped = self._residents.pop(key)
-                used -= dropped.record.bytes
+                used -= dropped.bytes
                 gone.append(dropped.record)
                 del dropped
         if any(record.bytes for record in gone):

@@ -67,9 +67,9 @@ class Engine:
         self._meter.forget()
 
     def evict(self, key: str) -> bool:
-        """Drop one component. Returns whether there was one of that key."""
+        """Drop one component, or take a LoRA out of its models. Returns whether there was one of that key."""
         self._resources.latent_views.pop(key, None)
-        return self._components.drop(key)
+        return self._resources.loras.take_out(key, self._components) or self._components.drop(key)
 
     def execute(self, request: Execute, cancellation: Cancellation, send: Send) -> RunEnded:
         """Carry out a run, whatever comes of it. What happens on the way is sent; how it ended is returned."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import inspect
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from dw_lsp.worker.engine.devices import named_device, same_device
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.interruptible import LoadingWatch
+from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.previews import Previewer, view_of
@@ -54,7 +57,28 @@ def load_components(
     for name in unused_keywords(prepared.chosen, prepared.required.loading):
         logger.warning("%s does not take %r; it has no effect", prepared.chosen.__name__, name)
     change_schedulers(pipeline, step, step.body, context.types)
-    return pipeline, loaded
+    return pipeline, _with_loras(prepared, pipeline, loaded, context, reporter)
+
+
+def _with_loras(
+    prepared: PreparedPipeline, pipeline: Any, loaded: Loaded, context: RunContext, reporter: StepReporter
+) -> Loaded:
+    """Bring a step's LoRAs into its models, as far as they are not in them."""
+    loras = prepared.required.loras
+    if not loras:
+        return loaded
+    reporter.phase("loading", f"{prepared.chosen.__name__}: {', '.join(lora.name for lora in loras)}")
+    started = time.monotonic()
+    check_loras(prepared.step, type(pipeline), loras, False)
+    resources = context.resources
+    with LoadingWatch(context.cancellation.check, reporter.advanced):
+        fresh, there = resources.loras.bring(pipeline, prepared.step, loras, loaded.keys, resources.components)
+    context.ledger.note_components(fresh, there)
+    seconds = time.monotonic() - started if fresh else 0.0
+    return dataclasses.replace(
+        loaded, loaded=(*loaded.loaded, *fresh), reused=(*loaded.reused, *there), seconds=loaded.seconds + seconds,
+        loras=loras,
+    )  # fmt: skip
 
 
 def _from_parts(
@@ -135,12 +159,17 @@ def call_pipeline(
     if seed is not None and "generator" in inspect.signature(pipeline.__call__).parameters:
         given.setdefault("generator", _generator(ready.device, seed))
     previewer = _previewer(ready, context, reporter)
+    loras = context.resources.loras
+    loras.activate(pipeline, ready.loaded.loras)
+    if any(key.endswith("attention_kwargs") for key in given):
+        loras.unsure(pipeline)  # A scale in there is multiplied into the weights, and only roughly divided out again.
     try:
         with Instruments(pipeline, reporter, previewer):
             output = pipeline(**given)
-    except InvalidInput:
-        raise
-    except Exception as error:
+    except BaseException as error:
+        loras.unsure(pipeline)
+        if isinstance(error, InvalidInput) or not isinstance(error, Exception):
+            raise
         doing = f"{type(pipeline).__name__} failed in step {step.name!r}"
         raise StepFailed(doing, step.name, step.place(step.kind, "arguments"), error) from error
     flagged = getattr(output, "nsfw_content_detected", None)

@@ -15,6 +15,7 @@ from typing import Any
 import diffusers
 import torch
 
+from dw_lsp.planning.loras import RequiredLora
 from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
@@ -35,13 +36,17 @@ LOADING_KEYWORDS = frozenset(
 
 @dataclass(frozen=True)
 class Loaded:
-    """What a pipeline is made of: its components by name, which of them had to be loaded, and how long it took."""
+    """What a pipeline is made of: its components by name, which of them had to be loaded, and how long it took.
+
+    `loras` are those that its calls want; they are in its models already.
+    """
 
     live: Mapping[str, Any]
     keys: Mapping[str, str]
     loaded: tuple[Component, ...]
     reused: tuple[Component, ...]
     seconds: float
+    loras: tuple[RequiredLora, ...] = ()
 
 
 #: Told before each component is loaded: its name, how many are loaded already, how many have to be.

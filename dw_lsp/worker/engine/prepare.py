@@ -11,19 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from dw_lsp.planning.input_files import names_pictures
+from dw_lsp.planning.loras import RequiredLora
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.devices import named_device
 from dw_lsp.worker.engine.loading import check_single_file
+from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.pipelines import call_parameters, is_automatic, pipeline_class
 from dw_lsp.worker.engine.references import check_order, is_result, results_read
+from dw_lsp.worker.engine.refusals import refuse
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import check_schedulers
 from dw_lsp.worker.engine.sub_workflows import Source, error_in_child, read_child, understand
-from dw_lsp.worker.engine.support import check_step, refuse, walk_values
+from dw_lsp.worker.engine.support import check_step, walk_values
 from dw_lsp.worker.tasks.registry import check_arguments
 from dw_lsp.workflow.identity import canonical
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
@@ -144,6 +147,7 @@ def _prepare_pipeline(
     except InvalidInput as error:
         raise refuse(step, ("pipeline", "configuration", "component_type"), error.message, error.hint) from error
     _check_sources(step, required, source, context)
+    check_loras(step, chosen, required.loras, is_automatic(chosen))
     check_schedulers(step, step.body, context.types)
     _check_call(step, chosen)
     configuration = step.body.get("configuration")
@@ -181,9 +185,21 @@ def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Sourc
     except InvalidInput as error:
         key = "model_name" if required.single_file is None else "from_single_file"
         raise refuse(step, (*path, key), error.message, error.hint) from error
+    for lora in required.loras:
+        _check_lora(step, lora, context)
     for name, definition in required.explicit.items():
         _check_component(step, name, definition, required, context)
     _check_dtype(step, required.loading.get("torch_dtype"), context)
+
+
+def _check_lora(step: ResolvedStep, lora: RequiredLora, context: RunContext) -> None:
+    """A LoRA's file may be read, and holds nothing but numbers."""
+    if lora.file is None:
+        return
+    try:
+        check_single_file(context.allowed.resolve(str(lora.file), None, "the LoRA"), context.options.allow_pickle)
+    except InvalidInput as error:
+        raise refuse(step, ("pipeline", "loras", lora.index), error.message, error.hint) from error
 
 
 def _check_component(

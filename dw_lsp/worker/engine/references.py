@@ -9,7 +9,8 @@ from dw_lsp.planning.artifact import Artifact, ObjectArtifact
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.artifact_codec import encode
 from dw_lsp.worker.engine.artifacts import property_of
-from dw_lsp.worker.engine.support import PathPart, walk_values
+from dw_lsp.worker.engine.refusals import PathPart
+from dw_lsp.worker.engine.support import walk_values
 from dw_lsp.workflow.references import Reference, parse_reference, split_result
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 

@@ -14,6 +14,7 @@ from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.loading import Loader
+from dw_lsp.worker.engine.loras import Loras
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.memory import Meter
 from dw_lsp.worker.engine.previews import ColourMap, SmallDecoder
@@ -36,6 +37,7 @@ class Resources:
     latent_views: dict[str, ColourMap | SmallDecoder | None] = field(default_factory=dict)
     single_files: dict[str, dict[str, str]] = field(default_factory=dict)
     memories: dict[Path, StepMemory] = field(default_factory=dict)
+    loras: Loras = field(default_factory=Loras)
 
     def memory_of(self, output_directory: Path) -> StepMemory:
         """The store of remembered steps of an output directory."""

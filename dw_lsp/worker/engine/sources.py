@@ -17,6 +17,7 @@ import diffusers
 import torch
 
 from dw_lsp.catalog.models import file_identity
+from dw_lsp.planning.loras import USUAL_NAME, RequiredLora
 from dw_lsp.planning.requirements import required_pipeline
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Range, Value
@@ -29,7 +30,7 @@ from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.workflow.identity import component_key
-from dw_lsp.workflow.resolved import InvalidInput
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
     """
     step, required = prepared.step, prepared.required
     missing = {part.name for part in required.parts if part.where_from == "download"}
-    if not missing:
+    absent = [lora for lora in required.loras if lora.file is None]
+    if not missing and not absent:
         return prepared
     if required.model_name is not None and (required.model is None or missing - required.explicit.keys()):
         reporter.phase("downloading", required.model_name)
@@ -61,8 +63,14 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
         place = step.place("pipeline", name, "from_pretrained_arguments", "model_name")
         with _told(source, place, step.name), _watched(reporter):
             _download_component(source, loading, context)
+    for lora in absent:
+        reporter.phase("downloading", lora.source)
+        place = step.place("pipeline", "loras", lora.index, "model_name")
+        with _told(lora.source, place, step.name), _watched(reporter):
+            _download_lora(lora, step)
     renewed = required_pipeline(step, prepared.folder)
     still = [part.name for part in renewed.parts if part.where_from == "download"]
+    still += [lora.source for lora in renewed.loras if lora.file is None]
     if still:
         raise InvalidInput(
             f"the files of {', '.join(still)} were downloaded, but are no model that can be read",
@@ -98,6 +106,18 @@ def _download_component(name: str, loading: Mapping[str, Value], context: RunCon
 def _watched(reporter: StepReporter) -> contextlib.AbstractContextManager[None]:
     """Downloads that tell their bytes and can be stopped."""
     return watched_downloads(reporter.cancellation.check, lambda done, total: reporter.unit_done(done, total, "byte"))
+
+
+def _download_lora(lora: RequiredLora, step: ResolvedStep) -> None:
+    import huggingface_hub
+
+    entries = step.body.get("loras")
+    entry = entries[lora.index] if isinstance(entries, list) else None
+    asked: Mapping[str, Value] = entry if isinstance(entry, dict) else {}
+    name, subfolder, revision = (
+        value if isinstance(value := asked.get(key), str) else None for key in ("weight_name", "subfolder", "revision")
+    )
+    huggingface_hub.hf_hub_download(lora.source, name or USUAL_NAME, subfolder=subfolder, revision=revision)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ THAT_STEP_ALONE = ["reused", "ran", "reused"]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, make: Any, worker: Any) -> Path:
+def folder(tmp_path: Path, make: Any, worker: Any, lora_files: Path) -> Path:
     """A folder with a picture, another vae, and a second model that differs in its unet alone; nothing in memory."""
     worker.send(ClearMemory(1))
     worker.wait_for(MemoryReported, lambda answer: answer.request_id == 1)
@@ -33,6 +33,9 @@ def folder(tmp_path: Path, make: Any, worker: Any) -> Path:
     shutil.copytree(make.model / "vae", tmp_path / "other_vae")
     change(tmp_path / "second" / "unet")
     change(tmp_path / "other_vae")
+    shutil.copytree(lora_files, tmp_path / "loras")
+    shutil.copytree(make.model, tmp_path / "varied")
+    change(tmp_path / "varied" / "vae", variant=".other")
     return tmp_path
 
 
@@ -79,6 +82,11 @@ def result(**settings: Any) -> Edit:
 def scheduler(kind: str, **options: Any) -> Edit:
     definition = {"configuration": {"scheduler_type": kind}, "from_config_args": options}
     return lambda work: pipeline(work).update(scheduler=definition)
+
+
+def loras(**scales: float) -> Edit:
+    entries = [{"model_name": f"loras/{name}.safetensors", "scale": scale} for name, scale in scales.items()]
+    return lambda work: pipeline(work).update(loras=entries)
 
 
 def size(work: Workflow) -> None:
@@ -156,7 +164,17 @@ ROWS: dict[str, tuple[Edit, frozenset[str], list[str]]] = {
     "the vae's model": (other_vae, frozenset({"vae"}), FROM_THAT_STEP_ON),
     "pipeline class": (from_a_picture, NOTHING, FROM_THAT_STEP_ON),
     "model": (loading("model_name", "./second"), frozenset({"unet"}), FROM_THAT_STEP_ON),
+    "a LoRA's scale": (loras(both=0.5), NOTHING, FROM_THAT_STEP_ON),
+    "a LoRA more": (loras(both=1.0, unet0=1.0), frozenset({"unet0"}), FROM_THAT_STEP_ON),
+    "a LoRA less": (loras(), NOTHING, FROM_THAT_STEP_ON),
 }  # fmt: skip
+#: What is done to the workflow beforehand, where an edit needs something to edit.
+BEFORE: dict[str, Edit] = {
+    "variant of one component": loading("model_name", "./varied"),
+    "a LoRA's scale": loras(both=1.0),
+    "a LoRA more": loras(both=1.0),
+    "a LoRA less": loras(both=1.0),
+}
 
 
 def outcomes(ended: RunEnded) -> list[str]:
@@ -171,13 +189,9 @@ def loads(ended: RunEnded) -> list[str]:
 @pytest.mark.parametrize("row", ROWS)
 def test_an_edit_loads_and_runs_what_it_must(row: str, worker: Any, make: Any, folder: Path) -> None:
     edit, must_load, must_run = ROWS[row]
-    if row == "variant of one component":
-        shutil.copytree(make.model, folder / "varied")
-        change(folder / "varied" / "vae", variant=".other")
-        before = base(make)
-        loading("model_name", "./varied")(before)
-    else:
-        before = base(make)
+    before = base(make)
+    if row in BEFORE:
+        BEFORE[row](before)
     after = json.loads(json.dumps(before))
     edit(after)
     first = worker.run(before, folder)

@@ -1,0 +1,180 @@
+"""What a pipeline may ask for: each key is carried out, or refused with a sentence before anything is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from dw_lsp.planning.requirements import NOT_COMPONENTS
+from dw_lsp.protocol import RunOptions
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse
+from dw_lsp.workflow.resolved import ResolvedStep
+
+CONFIGURATION = frozenset(
+    {
+        "component_type",
+        "offload",
+        "exclude_from_cpu_offload",
+        "device",
+        "no_generator",
+        "enable_attention_slicing",
+        "disable_attention_slicing",
+        "attention_backend",
+        "pre_load_modules",
+        "vae",
+        "shared_components",
+        "reused_components",
+    }
+)
+#: Members of a pipeline that are carried out, besides components.
+PIPELINE = frozenset(
+    {
+        "configuration",
+        "from_pretrained_arguments",
+        "arguments",
+        "scheduler",
+        "audio_scheduler",
+        "loras",
+        "seed",
+        "shared_components",
+        "reused_components",
+    }
+)
+VAE = frozenset({"enable_slicing", "enable_tiling"})
+COMPONENT = frozenset({"configuration", "from_pretrained_arguments"})
+COMPONENT_CONFIGURATION = frozenset({"component_type"})
+SCHEDULER = frozenset({"configuration", "from_config_args"})
+SCHEDULER_CONFIGURATION = frozenset({"scheduler_type", "shift"})
+#: Keywords of `from_pretrained` that this engine does not pass on, and why.
+LOADING = {
+    "device_map": "placing a model's parts is this engine's own work",
+    "max_memory": "placing a model's parts is this engine's own work",
+    "offload_folder": "placing a model's parts is this engine's own work",
+    "offload_state_dict": "placing a model's parts is this engine's own work",
+    "quantization_config": "quantization is not done yet",
+    "cache_dir": "set HF_HOME instead",
+    "force_download": "delete the model from the cache instead",
+    "proxies": "set HTTPS_PROXY instead",
+    "token": "log in with `hf auth login` instead; a token does not belong into a file",
+    "workflow": "modular pipelines are not run yet",
+    "task": "pipelines of transformers are not run yet",
+    "provider": "ONNX pipelines are not run yet",
+}
+#: The same for LoRAs.
+LORA_LOADING = {
+    **{key: LOADING[key] for key in ("cache_dir", "force_download", "proxies", "token")},
+    "hotswap": "changing a LoRA loads that LoRA alone anyway",
+}
+_RUNS_CODE = ("trust_remote_code", "custom_pipeline", "custom_revision")
+
+
+def check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
+    body = step.body
+    configuration = object_at(step, body.get("configuration"), ("pipeline", "configuration"))
+    if not isinstance(configuration.get("component_type"), str):
+        path = ("pipeline", "configuration", "component_type")
+        raise refuse(step, path, "a pipeline needs `component_type`, the name of its class")
+    only(step, configuration, CONFIGURATION, ("pipeline", "configuration"))
+    _check_modules(step, configuration, options)
+    vae = object_at(step, configuration.get("vae"), ("pipeline", "configuration", "vae"))
+    only(step, vae, VAE, ("pipeline", "configuration", "vae"))
+    if configuration.get("offload") not in (None, "model", "sequential"):
+        raise refuse(step, ("pipeline", "configuration", "offload"), "`offload` is either model or sequential")
+    _check_attention(step, configuration.get("attention_backend"), options)
+    for key, value in body.items():
+        if key in PIPELINE:
+            continue
+        if key in NOT_COMPONENTS or not isinstance(value, dict) or "from_pretrained_arguments" not in value:
+            raise not_yet(step, ("pipeline", key), f"`{key}` of a pipeline")
+        _check_component(step, key, value, options)
+    _check_loading(step, body.get("from_pretrained_arguments"), ("pipeline", "from_pretrained_arguments"), options)
+    for name in ("scheduler", "audio_scheduler"):
+        _check_scheduler(step, name, body.get(name))
+    _check_loras(step, body.get("loras"))
+
+
+def _check_modules(step: ResolvedStep, configuration: Mapping[str, Value], options: RunOptions) -> None:
+    path = ("pipeline", "configuration", "pre_load_modules")
+    modules = configuration.get("pre_load_modules") or []
+    if not isinstance(modules, list) or not all(isinstance(module, str) for module in modules):
+        raise refuse(step, path, "`pre_load_modules` should be a list of module names")
+    for module in modules:
+        if str(module).partition(".")[0] not in options.allowed_modules:
+            raise refuse(
+                step,
+                path,
+                f"the module {module!r} is not allowed to be imported",
+                f"Allowed are {', '.join(options.allowed_modules)}; see dw.security.allowedModules.",
+            )
+
+
+def _check_attention(step: ResolvedStep, backend: Value, options: RunOptions) -> None:
+    path = ("pipeline", "configuration", "attention_backend")
+    if backend is not None and not isinstance(backend, str):
+        raise refuse(step, path, "`attention_backend` should be a name, such as native or flash")
+    if isinstance(backend, str) and "hub" in backend.lower() and not options.trust_remote_code:
+        hint = "Use a backend that is installed, or set dw.security.trustRemoteCode."
+        raise refuse(step, path, f"the attention backend {backend!r} would run code from the hub", hint)
+
+
+def _check_component(step: ResolvedStep, name: str, value: Mapping[str, Value], options: RunOptions) -> None:
+    path = ("pipeline", name)
+    only(step, value, COMPONENT, path)
+    configuration = object_at(step, value.get("configuration"), (*path, "configuration"))
+    only(step, configuration, COMPONENT_CONFIGURATION, (*path, "configuration"))
+    if not isinstance(configuration.get("component_type"), str):
+        raise refuse(step, (*path, "configuration"), f"the component `{name}` needs `component_type`, its class")
+    source = (*path, "from_pretrained_arguments")
+    _check_loading(step, value.get("from_pretrained_arguments"), source, options)
+    loading = object_at(step, value.get("from_pretrained_arguments"), source)
+    if not isinstance(loading.get("model_name"), str) and not isinstance(loading.get("from_single_file"), str):
+        raise refuse(step, source, f"the component `{name}` needs a `model_name` or `from_single_file`")
+
+
+def _check_loading(step: ResolvedStep, value: Value, path: tuple[PathPart, ...], options: RunOptions) -> None:
+    keywords = object_at(step, value, path)
+    for key in keywords:
+        if key in LOADING:
+            raise refuse(step, (*path, key), f"`{key}` is not taken by this engine: {LOADING[key]}")
+        if key in _RUNS_CODE and keywords[key] and not (key == "trust_remote_code" and options.trust_remote_code):
+            raise refuse(
+                step,
+                (*path, key),
+                f"`{key}` would run code that comes with a model",
+                "Use a model and a pipeline that need none"
+                + (", or set dw.security.trustRemoteCode." if key == "trust_remote_code" else "."),
+            )
+    if keywords.get("use_safetensors") is False and not options.allow_pickle:
+        raise refuse(
+            step,
+            (*path, "use_safetensors"),
+            "weights other than safetensors could run any code when they are loaded",
+            "Remove `use_safetensors`, or set dw.security.allowPickle if you trust the model.",
+        )
+    if isinstance(keywords.get("model_name"), str) and isinstance(keywords.get("from_single_file"), str):
+        raise refuse(step, (*path, "from_single_file"), "`model_name` and `from_single_file` rule each other out")
+
+
+def _check_scheduler(step: ResolvedStep, name: str, value: Value) -> None:
+    path = ("pipeline", name)
+    definition = object_at(step, value, path)
+    only(step, definition, SCHEDULER, path)
+    configuration = object_at(step, definition.get("configuration"), (*path, "configuration"))
+    only(step, configuration, SCHEDULER_CONFIGURATION, (*path, "configuration"))
+    object_at(step, definition.get("from_config_args"), (*path, "from_config_args"))
+    if definition and not configuration:
+        raise refuse(step, path, f"`{name}` needs a `configuration` with `scheduler_type` or `shift`")
+
+
+def _check_loras(step: ResolvedStep, value: Value) -> None:
+    path = ("pipeline", "loras")
+    if value is not None and not isinstance(value, list):
+        raise refuse(step, path, "`loras` should be a list of objects, each with a `model_name`")
+    for index, entry in enumerate(value or []):
+        if not isinstance(entry, dict):
+            raise refuse(step, (*path, index), 'a LoRA should be an object, such as {"model_name": ...}')
+        if not isinstance(entry.get("model_name"), str) and ("model_name" not in entry or entry["model_name"]):
+            raise refuse(step, (*path, index), "a LoRA needs a `model_name`, its folder, file or repository")
+        for key in entry:
+            if key in LORA_LOADING:
+                raise refuse(step, (*path, index, key), f"`{key}` is not taken by this engine: {LORA_LOADING[key]}")
