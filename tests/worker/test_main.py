@@ -106,7 +106,8 @@ def test_nothing_of_the_editors_side_is_needed(start_worker: Any, make: Any, tmp
     site = tmp_path / "site"
     site.mkdir()
     for name in ("pygls", "lsprotocol", "rich"):
-        (site / f"{name}.py").write_text(f"raise RuntimeError('{name} was imported')\n")
+        # As if it were not installed: libraries that can use one of them, such as httpx, do without.
+        (site / f"{name}.py").write_text(f"raise ImportError('{name} was imported')\n")
     worker = start_worker(PYTHONPATH=str(site))
     worker.wait_for(Ready)
     assert worker.run(make.workflow(make.drawing(1)), tmp_path).outcome == "succeeded"
