@@ -381,7 +381,8 @@ def _bound_later(feature: Feature, server: Server) -> Callable[..., Any]:
 
 
 def _command(server: Server, name: str) -> Callable[..., Any]:
-    async def execute(*arguments: Any) -> Any:
+    # `object`: pygls asks of this type whether it is the server's, and Python 3.10 cannot answer that of `Any`.
+    async def execute(*arguments: object) -> Any:
         await server.configuration.known()
         if name in ("dw.run", "dw.plan"):
             await server.installed.known()
