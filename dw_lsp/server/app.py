@@ -343,7 +343,7 @@ def create_server() -> Server:
     for method, feature in FEATURES.items():
         server.feature(method, feature.options)(_bound_later(feature, server))
     for name in COMMANDS:
-        server.command(name)(_command(server, name))
+        server.command(name)(_command(name))
     return server
 
 
@@ -380,14 +380,15 @@ def _bound_later(feature: Feature, server: Server) -> Callable[..., Any]:
     return handle_at_once
 
 
-def _command(server: Server, name: str) -> Callable[..., Any]:
-    # `object`: pygls asks of this type whether it is the server's, and Python 3.10 cannot answer that of `Any`.
-    async def execute(*arguments: object) -> Any:
-        await server.configuration.known()
+def _command(name: str) -> Callable[..., Any]:
+    # pygls gives the server to a parameter of this name, and asks nothing of the type of those behind it: of the first
+    # one's it would ask whether it is the server's, which Python 3.10 cannot answer for `Any`.
+    async def execute(ls: Server, *arguments: Any) -> Any:
+        await ls.configuration.known()
         if name in ("dw.run", "dw.plan"):
-            await server.installed.known()
+            await ls.installed.known()
         elif name == "dw.restart":
-            server.installed.look_anew()
-        return await server.commands.execute(name, arguments)
+            ls.installed.look_anew()
+        return await ls.commands.execute(name, arguments)
 
     return execute
