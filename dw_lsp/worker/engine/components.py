@@ -129,8 +129,16 @@ def size_of(live: Any) -> int:
         return 0
     seen: dict[int, int] = {}
     for tensor in (*live.parameters(), *live.buffers()):
-        seen[id(tensor)] = tensor.numel() * tensor.element_size()
+        seen[id(tensor)] = _bytes_of(tensor)
     return sum(seen.values())
+
+
+def _bytes_of(tensor: torch.Tensor) -> int:
+    """Bytes of a tensor; of a quantized one, which stands for a wider type, those of what it really holds."""
+    if hasattr(tensor, "__tensor_flatten__"):
+        inner, _ = tensor.__tensor_flatten__()
+        return sum(_bytes_of(getattr(tensor, name)) for name in inner)
+    return tensor.numel() * tensor.element_size()
 
 
 def device_of(live: Any) -> str:

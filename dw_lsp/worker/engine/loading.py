@@ -18,6 +18,9 @@ from dw_lsp.planning.requirements import RequiredComponent
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
+from dw_lsp.worker.engine.arguments import Arguments
+from dw_lsp.worker.engine.media import Media
+from dw_lsp.worker.engine.quantization import quantization_of
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput
 
@@ -35,12 +38,18 @@ class Loader:
         self._types, self._allowed, self._options, self._device = types, allowed, options, device
 
     def component(
-        self, part: RequiredComponent, keywords: Mapping[str, Value], base: Path | None, chosen: str | None = None
+        self,
+        part: RequiredComponent,
+        keywords: Mapping[str, Value],
+        base: Path | None,
+        chosen: str | None = None,
+        quantization: Value = None,
     ) -> Any:
         """Load a component from its folder or file.
 
         Arguments: `keywords` are those of `from_pretrained`, as the workflow has them; `base` is where relative paths
-        start; `chosen` is the class that the workflow names, for a component that it defines itself.
+        start; `chosen` and `quantization` are the class and the `quantization_config` that the workflow names, for a
+        component that it defines itself.
         Raises `InvalidInput` when the files are missing, unsafe, or of a class that may not be used.
         """
         kind = self._types.component(chosen) if chosen else self.class_of(part.library, part.class_name)
@@ -49,14 +58,15 @@ class Loader:
             raise InvalidInput(f"the files of {part.name} are not on this machine")
         real = self._allowed.resolve(str(folder), None, f"the model's {part.name}")
         if real.is_file():
-            return self._from_file(kind, real, part.name, keywords, base)
+            return self._from_file(kind, real, part.name, keywords, base, quantization)
         if not real.is_dir():
             raise InvalidInput(f"the model has no folder {folder.name!r} for its {part.name} (looked for at {folder})")
         if not issubclass(kind, torch.nn.Module):
             return kind.from_pretrained(real)
         self._allowed.check_links(real, f"the model's {part.name}")
         self._check_weights(real, part.name)
-        return kind.from_pretrained(real, **self._model_keywords(kind, real, part.name, keywords)).eval()
+        given = self._model_keywords(kind, real, part.name, keywords)
+        return kind.from_pretrained(real, **given, **self._quantized(kind, quantization)).eval()
 
     def class_of(self, library: str, name: str) -> Any:
         """The class of a component as a model's index names it. Raises `InvalidInput` when it may not be used."""
@@ -101,6 +111,15 @@ class Loader:
             given["low_cpu_mem_usage"] = keywords["low_cpu_mem_usage"]
         return given
 
+    def quantization(self, kind: Any, definition: Value) -> Any:
+        """What tells the loading of a class how to quantize; `None` if nothing does. Raises `InvalidInput`."""
+        values = Arguments(Media(self._allowed, None), self._types)
+        return quantization_of(definition, kind, self._types, values, self._device)
+
+    def _quantized(self, kind: Any, definition: Value) -> dict[str, Any]:
+        made = self.quantization(kind, definition)
+        return {} if made is None else {"quantization_config": made}
+
     def _check_weights(self, folder: Path, name: str) -> None:
         weights = [file for file in os.listdir(folder) if _WEIGHTS.fullmatch(file)]
         if not weights:
@@ -111,7 +130,15 @@ class Loader:
                 hint="Convert them to safetensors, or set dw.security.allowPickle if you trust them.",
             )
 
-    def _from_file(self, kind: Any, file: Path, name: str, keywords: Mapping[str, Value], base: Path | None) -> Any:
+    def _from_file(
+        self,
+        kind: Any,
+        file: Path,
+        name: str,
+        keywords: Mapping[str, Value],
+        base: Path | None,
+        quantization: Value,
+    ) -> Any:
         check_single_file(file, self._options.allow_pickle)
         if not hasattr(kind, "from_single_file"):
             raise InvalidInput(f"{kind.__name__} cannot be loaded from a single file")
@@ -122,7 +149,7 @@ class Loader:
         if isinstance(keywords.get("subfolder"), str):
             given["subfolder"] = keywords["subfolder"]
         given.update(config_of_file(keywords, base, self._allowed))
-        return kind.from_single_file(str(file), **given).eval()
+        return kind.from_single_file(str(file), **given, **self._quantized(kind, quantization)).eval()
 
 
 def config_of_file(keywords: Mapping[str, Value], folder: Path | None, allowed: AllowedPaths) -> dict[str, str]:

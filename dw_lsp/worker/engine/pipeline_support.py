@@ -41,7 +41,7 @@ PIPELINE = frozenset(
     }
 )
 VAE = frozenset({"enable_slicing", "enable_tiling"})
-COMPONENT = frozenset({"configuration", "from_pretrained_arguments"})
+COMPONENT = frozenset({"configuration", "from_pretrained_arguments", "quantization_config"})
 COMPONENT_CONFIGURATION = frozenset({"component_type"})
 SCHEDULER = frozenset({"configuration", "from_config_args"})
 SCHEDULER_CONFIGURATION = frozenset({"scheduler_type", "shift"})
@@ -51,7 +51,7 @@ LOADING = {
     "max_memory": "placing a model's parts is this engine's own work",
     "offload_folder": "placing a model's parts is this engine's own work",
     "offload_state_dict": "placing a model's parts is this engine's own work",
-    "quantization_config": "quantization is not done yet",
+    "quantization_config": "it belongs beside the `from_pretrained_arguments` of the component that it quantizes",
     "cache_dir": "set HF_HOME instead",
     "force_download": "delete the model from the cache instead",
     "proxies": "set HTTPS_PROXY instead",

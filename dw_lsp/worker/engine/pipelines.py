@@ -105,7 +105,11 @@ def _load(
         keywords, configuration = definition.get("from_pretrained_arguments"), definition.get("configuration")
         chosen = configuration.get("component_type") if isinstance(configuration, dict) else None
         live = loader.component(
-            part, keywords if isinstance(keywords, dict) else {}, base, chosen if isinstance(chosen, str) else None
+            part,
+            keywords if isinstance(keywords, dict) else {},
+            base,
+            chosen if isinstance(chosen, str) else None,
+            definition.get("quantization_config"),
         )
     if isinstance(live, torch.nn.Module):
         live.requires_grad_(False)

@@ -208,11 +208,17 @@ def _check_component(
     """A component that the workflow defines itself is of a class that may be loaded, from files that may be read."""
     configuration, part = definition.get("configuration"), required.part(name)
     try:
-        context.types.component(str(configuration.get("component_type")) if isinstance(configuration, dict) else "")
+        kind = context.types.component(
+            str(configuration.get("component_type")) if isinstance(configuration, dict) else ""
+        )
         if part is not None and part.folder is not None:
             context.allowed.resolve(str(part.folder), None, f"the component {name}")
     except InvalidInput as error:
         raise refuse(step, ("pipeline", name), error.message, error.hint) from error
+    try:
+        context.loader.quantization(kind, definition.get("quantization_config"))
+    except InvalidInput as error:
+        raise refuse(step, ("pipeline", name, "quantization_config"), error.message, error.hint) from error
 
 
 def _check_dtype(step: ResolvedStep, dtype: Value, context: RunContext) -> None:

@@ -17,6 +17,12 @@ from dw_lsp.protocol import ClearMemory, LogLine, MemoryReported, RunEnded
 #: A workflow whose first step no row touches, whose second is edited, and whose third depends on the second.
 Workflow = dict[str, Any]
 Edit = Callable[[Workflow], Any]
+INT8 = {
+    "quantization_config": {
+        "configuration": {"config_type": "sdnq.SDNQConfig"},
+        "arguments": {"weights_dtype": "{int8}", "quantization_device": "cpu", "return_device": "cpu"},
+    }
+}
 NOTHING: frozenset[str] = frozenset()
 REUSED, FROM_THAT_STEP_ON = ["reused", "reused", "reused"], ["reused", "ran", "ran"]
 #: The step gives the same picture in another way, so what follows from it need not be done again.
@@ -130,6 +136,14 @@ def other_vae(work: Workflow) -> None:
     }
 
 
+def own_unet(**more: Any) -> Edit:
+    unet = {
+        "configuration": {"component_type": "UNet2DConditionModel"},
+        "from_pretrained_arguments": {"model_name": "./second", "subfolder": "unet", "torch_dtype": "torch.float32"},
+    }
+    return lambda work: pipeline(work).update(unet={**unet, **more})
+
+
 def from_a_picture(work: Workflow) -> None:
     pipeline(work)["configuration"]["component_type"] = "StableDiffusionImg2ImgPipeline"
     pipeline(work)["arguments"].update(image="red.png", strength=0.5)
@@ -162,6 +176,7 @@ ROWS: dict[str, tuple[Edit, frozenset[str], list[str]]] = {
     ),
     "variant of one component": (loading("variant", "other"), frozenset({"vae"}), FROM_THAT_STEP_ON),
     "the vae's model": (other_vae, frozenset({"vae"}), FROM_THAT_STEP_ON),
+    "quantization of one component": (own_unet(**INT8), frozenset({"unet"}), FROM_THAT_STEP_ON),
     "pipeline class": (from_a_picture, NOTHING, FROM_THAT_STEP_ON),
     "model": (loading("model_name", "./second"), frozenset({"unet"}), FROM_THAT_STEP_ON),
     "a LoRA's scale": (loras(both=0.5), NOTHING, FROM_THAT_STEP_ON),
@@ -171,6 +186,7 @@ ROWS: dict[str, tuple[Edit, frozenset[str], list[str]]] = {
 #: What is done to the workflow beforehand, where an edit needs something to edit.
 BEFORE: dict[str, Edit] = {
     "variant of one component": loading("model_name", "./varied"),
+    "quantization of one component": own_unet(),
     "a LoRA's scale": loras(both=1.0),
     "a LoRA more": loras(both=1.0),
     "a LoRA less": loras(both=1.0),

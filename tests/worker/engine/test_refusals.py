@@ -94,16 +94,6 @@ def test_an_attention_backend_that_would_be_downloaded_runs_foreign_code(make: A
     assert "code from the hub" in error.message and place == '"flash_hub"'
 
 
-def test_a_component_of_ones_own_is_not_quantized_yet(make: Any, refused: Any) -> None:
-    component = {
-        "configuration": {"component_type": "UNet2DConditionModel"},
-        "from_pretrained_arguments": {"model_name": str(make.model), "subfolder": "unet"},
-        "quantization_config": {"configuration": {"config_type": "BitsAndBytesConfig"}, "arguments": {}},
-    }
-    error, _ = refused(changed(make, ("unet",), component))
-    assert "quantization_config" in error.message
-
-
 @pytest.mark.parametrize("content_type", ["video/mp4", "audio/wav", "model/gltf", "text/html"])
 def test_content_types_that_are_not_written(content_type: str, make: Any, refused: Any) -> None:
     step = make.drawing(1)

@@ -1,0 +1,114 @@
+"""A component's quantization is part of what it is: quantized and plain lie beside each other in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from PIL import Image
+
+from dw_lsp.protocol import ClearMemory, MemoryReported, RunEnded
+
+SDNQ = {
+    "configuration": {"config_type": "sdnq.SDNQConfig"},
+    "arguments": {"weights_dtype": "{int8}", "quantization_device": "cpu", "return_device": "cpu"},
+}
+TORCHAO = {
+    "configuration": {"config_type": "TorchAoConfig"},
+    "arguments": {"quant_type": "torchao.quantization.Int8WeightOnlyConfig"},
+}
+BITSANDBYTES = {
+    "configuration": {"config_type": "transformers.BitsAndBytesConfig"},
+    "arguments": {"load_in_4bit": True},
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, worker: Any) -> Path:
+    worker.send(ClearMemory(1))
+    worker.wait_for(MemoryReported, lambda answer: answer.request_id == 1)
+    return tmp_path
+
+
+def drawing(make: Any, quantization: dict[str, Any] | None, name: str = "unet", kind: str = "") -> dict[str, Any]:
+    step: dict[str, Any] = make.drawing(3)
+    component = {
+        "configuration": {"component_type": kind or "UNet2DConditionModel"},
+        "from_pretrained_arguments": {
+            "model_name": str(make.model),
+            "subfolder": name,
+            "torch_dtype": "torch.float32",
+        },
+    }
+    step["pipeline"][name] = component if quantization is None else {**component, "quantization_config": quantization}
+    work: dict[str, Any] = make.workflow(step, seed=3)
+    return work
+
+
+def run(worker: Any, work: dict[str, Any], folder: Path, **fields: Any) -> RunEnded:
+    ended: RunEnded = worker.run(work, folder, **fields)
+    assert ended.outcome == "succeeded", ended.error
+    return ended
+
+
+def pixels(ended: RunEnded) -> Any:
+    with Image.open(str(ended.results[0].path)) as image:
+        return numpy.asarray(image, dtype=int)
+
+
+def unet_bytes(ended: RunEnded) -> int:
+    return [part.bytes for part in ended.memory.components if part.name == "unet"][-1]
+
+
+@pytest.mark.parametrize("method", ["sdnq", "torchao"])
+def test_quantizing_one_component_loads_that_one(method: str, worker: Any, make: Any, folder: Path) -> None:
+    pytest.importorskip(method)
+    quantization = {"sdnq": SDNQ, "torchao": TORCHAO}[method]
+    plain = run(worker, drawing(make, None), folder)
+    quantized = run(worker, drawing(make, quantization), folder)
+    assert [part.name for part in quantized.loaded] == ["unet"]
+    assert unet_bytes(quantized) < 0.9 * unet_bytes(plain)  # Its convolutions stay as they are.
+    difference = numpy.abs(pixels(plain) - pixels(quantized))
+    assert 0 < difference.mean() < 10
+    back = run(worker, drawing(make, None), folder, output_directory=str(folder / "back"))
+    again = run(worker, drawing(make, quantization), folder, output_directory=str(folder / "again"))
+    assert (back.loaded, again.loaded) == ((), ())
+    assert (pixels(back) == pixels(plain)).all() and (pixels(again) == pixels(quantized)).all()
+
+
+def test_other_arguments_are_another_component(worker: Any, make: Any, folder: Path) -> None:
+    pytest.importorskip("sdnq")
+    run(worker, drawing(make, SDNQ), folder)
+    finer = {**SDNQ, "arguments": {**SDNQ["arguments"], "weights_dtype": "{uint4}"}}
+    ended = run(worker, drawing(make, finer), folder)
+    assert ([part.name for part in ended.loaded], ended.steps[0].outcome) == (["unet"], "ran")
+
+
+def test_a_text_encoder_is_quantized_with_the_class_of_its_library(worker: Any, make: Any, folder: Path) -> None:
+    pytest.importorskip("torchao")
+    work = drawing(make, TORCHAO, "text_encoder", "transformers.CLIPTextModel")
+    assert "text_encoder" in [part.name for part in run(worker, work, folder).loaded]
+
+
+REFUSALS: dict[str, tuple[Any, str, str]] = {
+    "no GPU": (BITSANDBYTES, "which needs a GPU", "use one that runs anywhere"),
+    "no class": ({"arguments": {}}, "needs a `configuration` with `config_type`", ""),
+    "another class": ({"configuration": {"config_type": "UNet2DConditionModel"}}, "configures no quantization", ""),
+    "arguments": (
+        {"configuration": {"config_type": "sdnq.SDNQConfig"}, "arguments": {"weights_dtype": "{tiny}"}},
+        "cannot be made with these arguments",
+        "",
+    ),
+    "no object": ("int8", "`quantization_config` should be an object", ""),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_cannot_be_quantized_is_refused(case: str, worker: Any, make: Any, folder: Path) -> None:
+    quantization, message, hint = REFUSALS[case]
+    ended = worker.run(drawing(make, quantization), folder)
+    assert ended.outcome == "failed" and message in ended.error.message
+    assert hint in (ended.error.hint or "")
+    assert ended.loaded == ()
