@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Without a GPU this release of torch comes as a CPU build; with one, pip chooses by the range in pyproject.toml.
 TORCH_CPU := torch==2.13.0
 
-.PHONY: demo test lint types format docs vsix benchmark clean
+.PHONY: demo editors test lint types format docs vsix benchmark clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -27,7 +27,11 @@ $(VENV)/dev: pyproject.toml $(VENV)/torch
 demo: $(VENV)/worker
 	$(BIN)/dw-lsp run workflows/shapes.dw.json
 
-test: $(VENV)/dev
+# What the tests in Visual Studio Code need; where it cannot be installed, it says why and they are skipped.
+editors: $(VENV)/dev
+	$(BIN)/python tests/end_to_end/vscode/install.py $(VENV)/editors
+
+test: $(VENV)/dev editors
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/dev

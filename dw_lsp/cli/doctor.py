@@ -97,7 +97,9 @@ def examine(settings: Settings, problems: Sequence[str]) -> Examination:
 
 def _program() -> Iterator[Examined]:
     told = f"{dw_lsp.__version__} in {sys.executable} (Python {platform.python_version()})"
-    missing = [name for name in ("pygls", "rich") if importlib.util.find_spec(name) is None]
+    # The server that an editor's extension brings along draws no progress bars, and sees no installed packages.
+    needed = ("pygls",) if sys.flags.no_site else ("pygls", "rich")
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         remedy = install(sys.executable, missing)
         yield Examined("dw-lsp", "problem", f"{told}, without {' and '.join(missing)}", remedy)

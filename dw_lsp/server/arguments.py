@@ -19,7 +19,15 @@ class Field:
 
 
 URI = Field("uri", str, required=True)
-RUN = (URI, Field("arguments", dict), Field("step", str), Field("seed", int), Field("outputDir", str))
+RUN = (
+    URI,
+    Field("arguments", dict),
+    Field("step", str),
+    Field("seed", int),
+    Field("outputDir", str),
+    #: Runs in place of the document's own: an earlier version of it, from the history of results.
+    Field("text", str),
+)
 #: Every command, with the fields of its argument.
 COMMANDS: Mapping[str, tuple[Field, ...]] = {
     "dw.run": RUN,

@@ -129,6 +129,8 @@ class Commands:
             document = self._documents.load(argument["uri"])
         except UnreadableDocument as error:
             raise JsonRpcInvalidParams(f"{command}: 'uri': {error}") from error
+        if "text" in argument:
+            document = Document(document.uri, argument["text"], language_id=document.language_id)
         if finding := await _apart(document, self._prevents, document):
             line = document.lines.line_of(finding.range.start) + 1
             raise JsonRpcInvalidParams(f"{command}: line {line}: {finding.message} [{finding.code}]")

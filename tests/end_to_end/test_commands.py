@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,16 @@ async def test_results_go_where_the_command_says(editor: Client, workspace: Path
     path = workspace / "workflows" / "shapes.dw.json"
     finished = await editor.run(path.as_uri(), outputDir=str(tmp_path))
     assert Path(finished["results"][0]["path"]).is_relative_to(tmp_path)
+
+
+async def test_a_text_runs_in_place_of_the_document(editor: Client, workspace: Path) -> None:
+    path = workspace / "workflows" / "shapes.dw.json"
+    now = json.loads(path.read_text(encoding="utf-8"))
+    earlier = json.dumps({**now, "variables": {**now["variables"], "seed": 4711, "steps": 3}})
+    finished = await editor.run(path.as_uri(), text=earlier)
+    assert (finished["outcome"], finished["seed"]) == ("succeeded", 4711)
+    with pytest.raises(RequestError, match="line 1"):
+        await editor.command("dw.run", {"uri": path.as_uri(), "text": '{ "steps": [ { "task": 1 } ] }'})
 
 
 TASK = '"task": { "command": "gather_inputs", "inputs": ["previous_result:ä😀"] }'

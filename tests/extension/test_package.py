@@ -13,7 +13,10 @@ import pytest
 
 import dw_lsp
 from dw_lsp import protocol, settings
+from dw_lsp.analysis.diagnose import diagnose
+from dw_lsp.analysis.workspace import DiskWorkspace
 from dw_lsp.supervisor import events
+from dw_lsp.text.document import Document
 
 ROOT = Path(__file__).resolve().parents[2]
 EXTENSION = ROOT / "vscode-extension"
@@ -21,7 +24,13 @@ PROTOCOL = (EXTENSION / "src" / "protocol.ts").read_text(encoding="utf-8")
 PACKAGE: dict[str, Any] = json.loads((EXTENSION / "package.json").read_text(encoding="utf-8"))
 
 #: Settings that only the extension reads.
-OWN_SETTINGS = {"dw.server.python", "dw.trace.server", "dw.results.openAfterRun"}
+OWN_SETTINGS = {
+    "dw.codeLens.enabled",
+    "dw.results.historySize",
+    "dw.results.openAfterRun",
+    "dw.server.python",
+    "dw.trace.server",
+}
 
 FACTS = (
     protocol.Component,
@@ -120,7 +129,40 @@ def test_what_decides_over_programs_and_safety_cannot_come_from_an_untrusted_wor
     assert {name for name in names if re.match(r"dw\.(security|worker|server)\.", name)} <= restricted
 
 
+def test_what_is_installed_is_what_the_worker_needs() -> None:
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    worker = re.search(r"^worker = \[\n(.*?)^\]", project, re.S | re.M)
+    listed = re.search(
+        r"REQUIREMENTS.*? = \[\n(.*?)\];", (EXTENSION / "src/server/packages.ts").read_text("utf-8"), re.S
+    )
+    assert worker and listed
+    assert re.findall(r"'([^']+)'", listed[1]) == re.findall(r'"([^"]+)"', worker[1])
+
+
+@pytest.mark.parametrize("template", sorted((EXTENSION / "templates").iterdir()), ids=lambda path: path.name)
+def test_a_template_has_no_mistakes_and_is_offered(template: Path) -> None:
+    document = Document(template.as_uri(), template.read_text(encoding="utf-8"))
+    findings = diagnose(document, DiskWorkspace((template.parent,)), {})
+    assert [finding.message for finding in findings if finding.severity == "error"] == []
+    assert f"'{template.name}'" in (EXTENSION / "src/workflows/templates.ts").read_text(encoding="utf-8")
+
+
+def test_every_picture_and_file_of_the_manifest_is_in_the_package() -> None:
+    named = set(re.findall(r'"(?:\./)?((?:media|snippets|syntaxes)/[\w.-]+)"', json.dumps(PACKAGE)))
+    assert len(named) >= 8
+    assert [name for name in sorted(named) if not (EXTENSION / name).is_file()] == []
+    packed = (EXTENSION / ".vscodeignore").read_text(encoding="utf-8")
+    assert all(f"!{name}" in packed or f"!{name.split('/')[0]}/*" in packed for name in named)
+
+
+def test_menus_keys_and_texts_name_only_commands_that_exist() -> None:
+    commands = {command["command"] for command in PACKAGE["contributes"]["commands"]}
+    assert (
+        set(re.findall(r"dwLsp\.(?!worker\b|running\b|workflowEditor\b|results\b)\w+", json.dumps(PACKAGE))) <= commands
+    )
+
+
 def test_every_contributed_command_is_registered() -> None:
-    registered = (EXTENSION / "src" / "runs" / "commands.ts").read_text(encoding="utf-8")
+    registered = (EXTENSION / "src" / "commands.ts").read_text(encoding="utf-8")
     for command in PACKAGE["contributes"]["commands"]:
         assert f"'{command['command']}'" in registered

@@ -1,4 +1,4 @@
-// Bundles the extension into dist/extension.js. `--watch` keeps doing so and leaves the code readable.
+// Bundles the extension into dist/. `--watch` keeps doing so and leaves the code readable.
 import { build, context } from 'esbuild';
 
 const watch = process.argv.includes('--watch');
@@ -14,5 +14,18 @@ const options = {
   sourcemap: watch,
   logLevel: 'info',
 };
-if (watch) await (await context(options)).watch();
-else await build(options);
+// The page of the Results view runs in a browser and is a file of its own.
+const pageOptions = {
+  ...options,
+  entryPoints: ['src/webview/results.ts', 'src/webview/results.css'],
+  outfile: undefined,
+  outdir: 'dist',
+  platform: 'browser',
+  target: 'chrome114',
+  format: 'iife',
+  external: [],
+};
+for (const each of [options, pageOptions]) {
+  if (watch) await (await context(each)).watch();
+  else await build(each);
+}

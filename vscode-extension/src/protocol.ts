@@ -188,6 +188,8 @@ export interface RunArgument {
   readonly step?: string;
   readonly seed?: number;
   readonly outputDir?: string;
+  /** Runs in place of the document's own text. */
+  readonly text?: string;
 }
 
 /** The result of `dw.run`: 0 is running now, else the place in the queue. */

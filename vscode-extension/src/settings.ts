@@ -10,10 +10,16 @@ export interface Surroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
+/** What was found for the worker. */
+export interface FoundPython {
+  readonly executable: string;
+  readonly missing: readonly string[];
+}
+
 type Section = Record<string, unknown>;
 
 /** Parts of the section `dw` that the server does not know. */
-const OWN_PARTS = new Set(['server', 'trace', 'results']);
+const OWN_PARTS = new Set(['server', 'trace', 'results', 'codeLens']);
 
 /** Settings whose strings are paths or commands. */
 const PATH_SETTINGS = ['worker.python', 'worker.command', 'outputDirectory', 'security.allowedPaths'];
@@ -37,16 +43,23 @@ export function expand(text: string, surroundings: Surroundings): string {
  *
  * @param section what the editor has, nested: `{worker: {python: ...}}`
  * @param trusted whether the workspace is trusted; if not, no worker is started before a run asks for it
+ * @param python what was found for the worker, where no setting names one; one that lacks libraries starts with a run
  */
-export function forServer(section: unknown, surroundings: Surroundings, trusted: boolean): Section {
+export function forServer(
+  section: unknown,
+  surroundings: Surroundings,
+  trusted: boolean,
+  python?: FoundPython,
+): Section {
   const copy = isSection(section) ? structuredClone(section) : {};
   for (const part of OWN_PARTS) Reflect.deleteProperty(copy, part);
   for (const name of PATH_SETTINGS) change(copy, name, (value) => expandAll(value, surroundings));
   for (const name of EMPTY_IS_UNSET) change(copy, name, (value) => (isEmpty(value) ? null : value));
-  if (!trusted) {
-    copy['worker'] = { ...(isSection(copy['worker']) ? copy['worker'] : {}), prewarm: 'onRun' };
-    copy['run'] = { ...(isSection(copy['run']) ? copy['run'] : {}), onSave: false };
-  }
+  const worker = sectionIn(copy, 'worker');
+  const unset = ['python', 'command'].every((name) => isEmptyOrAbsent(worker[name]));
+  if (python !== undefined && unset) copy['worker'] = { ...worker, python: python.executable };
+  if (!trusted || isIncomplete(python)) copy['worker'] = { ...sectionIn(copy, 'worker'), prewarm: 'onRun' };
+  if (!trusted) copy['run'] = { ...sectionIn(copy, 'run'), onSave: false };
   return copy;
 }
 
@@ -56,6 +69,19 @@ function isSection(value: unknown): value is Section {
 
 function isEmpty(value: unknown): boolean {
   return value === '' || (Array.isArray(value) && value.length === 0);
+}
+
+function isIncomplete(python: FoundPython | undefined): boolean {
+  return python !== undefined && python.missing.length > 0;
+}
+
+function sectionIn(section: Section, name: string): Section {
+  const part = section[name];
+  return isSection(part) ? part : {};
+}
+
+function isEmptyOrAbsent(value: unknown): boolean {
+  return value === undefined || value === null || isEmpty(value);
 }
 
 function expandAll(value: unknown, surroundings: Surroundings): unknown {

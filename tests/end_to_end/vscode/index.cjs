@@ -33,24 +33,36 @@ const command = (id, ...args) => vscode.commands.executeCommand(id, ...args);
 const findings = (editor) =>
   vscode.languages.getDiagnostics(editor.document.uri).filter((finding) => finding.source === 'dw');
 
-/** Paths of the pictures that are open, by column. */
-function openPictures() {
-  return vscode.window.tabGroups.all.flatMap((group) =>
-    group.tabs
-      .filter((tab) => tab.input?.uri?.path.endsWith('.png'))
-      .map((tab) => ({ column: group.viewColumn, path: tab.input.uri.fsPath })),
+/** What the extension lets others ask. */
+const api = () => vscode.extensions.getExtension(EXTENSION).exports;
+
+/** Where the Results view is open. */
+function resultsColumn() {
+  const group = vscode.window.tabGroups.all.find((one) =>
+    one.tabs.some((tab) => String(tab.input?.viewType).includes('dwLsp.results')),
   );
+  return group?.viewColumn;
 }
 
-/** Starts a run and waits for a picture that was not there before. */
-async function toPicture(run, ms) {
-  const before = new Set(openPictures().map((picture) => picture.path));
+/** Starts a run and waits for its record. */
+async function toRecord(run, ms) {
   const submitted = await run();
   assert.equal(typeof submitted?.runId, 'string', `the run's answer is ${JSON.stringify(submitted)}`);
   assert.equal(submitted.position, 0);
-  const picture = await until('new picture', () => openPictures().find(({ path: one }) => !before.has(one)), ms);
+  return recordOf(submitted.runId, ms);
+}
+
+const recordOf = (runId, ms = 30_000) =>
+  until(`end of the run ${runId}`, () => api().results().find((record) => record.id === runId), ms);
+
+/** The same for a run that makes a picture. */
+async function toPicture(run, ms) {
+  const record = await toRecord(run, ms);
+  assert.equal(record.outcome, 'succeeded', record.error);
+  const picture = record.files.find((file) => file.contentType === 'image/png');
+  assert(picture, 'the run has made a picture');
   pictures.push(picture.path);
-  return picture;
+  return record;
 }
 
 const runToPicture = (ms) => toPicture(() => command('dwLsp.runWorkflow'), ms);
@@ -114,20 +126,112 @@ const full = {
     assert.equal(lenses[1].command.arguments[0].step, 'draw');
   },
 
-  async 'Run Workflow returns the run, and its picture opens beside the text'() {
+  async 'completion, hover and rename are there'() {
     const editor = await open('shapes.dw.json');
-    assert.equal((await runToPicture(FIRST_RUN_MS)).column, vscode.ViewColumn.Two);
+    const text = editor.document.getText();
+    const at = editor.document.positionAt(text.indexOf('variable:prompt') + 'variable:pro'.length);
+    const proposals = await command('vscode.executeCompletionItemProvider', editor.document.uri, at);
+    const labels = proposals.items.map((item) => item.label.label ?? item.label);
+    assert(labels.some((label) => /prompt/.test(label)), labels.join());
+    const hovers = await command('vscode.executeHoverProvider', editor.document.uri, at);
+    assert.match(hovers.map((hover) => hover.contents.map((part) => part.value).join()).join(), /yellow star/);
+    const edit = await command('vscode.executeDocumentRenameProvider', editor.document.uri, at, 'words');
+    const edits = edit.get(editor.document.uri);
+    assert.equal(edits.length, 2, 'the declaration and the reference');
+  },
+
+  async 'Run Workflow returns the run, and its picture is shown beside the text'() {
+    const editor = await open('shapes.dw.json');
+    const record = await runToPicture(FIRST_RUN_MS);
+    assert.equal(record.prompt, 'a yellow star on a blue background');
+    assert.equal(record.seed, 7);
+    assert.equal(await until('Results view', resultsColumn), vscode.ViewColumn.Two);
     assert.equal(vscode.window.activeTextEditor, editor, 'the workflow keeps the focus');
     assert.equal(vscode.window.tabGroups.activeTabGroup.viewColumn, vscode.ViewColumn.One);
   },
 
-  async 'what runs is the text in the editor; its picture takes the old one\'s place'() {
+  async 'the memory item says what the worker holds'() {
+    assert.match(await until('memory', () => api().memoryText()), /^\$\(chip\) CPU \d+\.\d\/\d+\.\d GB$/);
+  },
+
+  async 'the Worker view shows state, components and outputs'() {
+    const tree = await until('idle worker', () => {
+      const nodes = api().workerView();
+      return nodes[0]?.description === 'idle' && nodes;
+    });
+    const components = tree.find((node) => node.id === 'components').children;
+    assert(components.some((node) => node.label === 'unet' && /MB on cpu/.test(node.description)));
+    assert.equal(tree.find((node) => node.id === 'outputs').children[0].file, pictures[0]);
+  },
+
+  async 'a component can be evicted'() {
+    const before = api().workerView().find((node) => node.id === 'components').children;
+    const vae = before.find((node) => node.label === 'vae');
+    const report = await command('dwLsp.evict', vae);
+    assert(!report.components.some((component) => component.key === vae.key), 'the vae is gone');
+    assert.equal(report.components.length, before.length - 1);
+  },
+
+  async 'what runs is the text in the editor, saved or not'() {
     const editor = await open('shapes.dw.json');
     await replace(editor, 'a yellow star on a blue background', 'a red circle on a green background');
-    assert.equal((await runToPicture(30_000)).column, vscode.ViewColumn.Two);
+    const record = await runToPicture();
+    assert.equal(record.prompt, 'a red circle on a green background');
     assert(editor.document.isDirty, 'running saves nothing');
-    assert.equal(openPictures().length, 1);
+    assert.equal(resultsColumn(), vscode.ViewColumn.Two);
     await command('workbench.action.files.revert');
+  },
+
+  async 'Run with Arguments gives values to the variables'() {
+    const { document } = await open('shapes.dw.json');
+    const uri = document.uri.toString();
+    const given = { prompt: 'a white square on a black background' };
+    const record = await toPicture(() => command('dwLsp.runWithArguments', { uri, arguments: given }));
+    assert.equal(record.prompt, given.prompt);
+    assert.deepEqual(record.arguments, given);
+  },
+
+  async 'Run Selection of Variants queues a run for each value'() {
+    const { document } = await open('shapes.dw.json');
+    const uri = document.uri.toString();
+    const submitted = await command('dwLsp.runVariants', { uri, name: 'seed', values: [31, 32, 33] });
+    assert.equal(submitted.length, 3);
+    const records = await Promise.all(submitted.map(({ runId }) => recordOf(runId)));
+    assert.deepEqual(
+      records.map((record) => record.seed),
+      [31, 32, 33],
+    );
+  },
+
+  async 'two results are compared, and the last one opened'() {
+    const [newer, older] = api().results();
+    assert.deepEqual(await command('dwLsp.compareResults', [older.id, newer.id]), [older.id, newer.id]);
+    await open('shapes.dw.json');
+    assert.equal((await command('dwLsp.openLastResult')).id, newer.id);
+  },
+
+  async 'a picture gives its workflow and seed back, and that runs to the same picture'() {
+    const document = await command('dwLsp.openWorkflowOfImage', vscode.Uri.file(pictures[0]));
+    assert.equal(document.languageId, 'dw-workflow');
+    const workflow = JSON.parse(document.getText());
+    assert.equal(workflow.seed, 7);
+    assert.equal(path.dirname(document.uri.fsPath), folder.fsPath, 'it lies where its relative paths lead to the same');
+    fs.writeFileSync(path.join(folder.fsPath, 'again.dw.json'), document.getText());
+    await command('workbench.action.revertAndCloseActiveEditor');
+    await open('again.dw.json');
+    await runToPicture();
+    assert.deepEqual(fs.readFileSync(pictures.at(-1)), fs.readFileSync(pictures[0]));
+  },
+
+  async 'a new workflow comes from a template without mistakes'() {
+    const document = await command('dwLsp.newWorkflow', 'text-to-image.dw.json');
+    assert(document.isUntitled);
+    assert.equal(document.languageId, 'dw-workflow');
+    // Before the text came in, the empty document had one.
+    const errors = () => vscode.languages.getDiagnostics(document.uri).filter((finding) => finding.severity === 0);
+    await until('document without errors', () => errors().length === 0);
+    assert.match(document.getText(), /StableDiffusionXLPipeline/);
+    await command('workbench.action.revertAndCloseActiveEditor');
   },
 
   async 'a lens runs up to its step'() {
@@ -140,7 +244,36 @@ const full = {
     const editor = await open('shapes.dw.json');
     const line = editor.document.positionAt(editor.document.getText().indexOf('num_inference_steps')).line;
     editor.selection = new vscode.Selection(line, 0, line, 0);
-    await toPicture(() => command('dwLsp.runToHere'), 30_000);
+    const record = await toPicture(() => command('dwLsp.runToHere'), 30_000);
+    assert.equal(record.step, 'draw');
+  },
+
+  async 'lenses can be switched off, and the commands are still there'() {
+    const editor = await open('shapes.dw.json');
+    const settings = vscode.workspace.getConfiguration('dw');
+    const lenses = () => command('vscode.executeCodeLensProvider', editor.document.uri, 10);
+    await settings.update('codeLens.enabled', false, vscode.ConfigurationTarget.Global);
+    try {
+      await until('document without lenses', async () => (await lenses()).length === 0);
+      await toPicture(() => command('dwLsp.runToHere'), 30_000);
+    } finally {
+      await settings.update('codeLens.enabled', undefined, vscode.ConfigurationTarget.Global);
+    }
+  },
+
+  async 'an error of a run stands at its step until the document is edited there'() {
+    const editor = await open('fails.dw.json');
+    const record = await toRecord(() => command('dwLsp.runWorkflow'), 30_000);
+    assert.equal(record.outcome, 'failed');
+    const problems = () =>
+      vscode.languages.getDiagnostics(editor.document.uri).filter((finding) => finding.source === 'dw run');
+    const [problem] = await until('problem', () => problems().length > 0 && problems());
+    assert.match(problem.message, /in step "crop"/);
+    const name = editor.document.positionAt(editor.document.getText().indexOf('"crop"'));
+    assert(problem.range.end.line >= name.line, `the problem stands at ${problem.range.start.line}, not in its step`);
+    await replace(editor, '"id"', '"id" ');
+    await until('document without problems', () => problems().length === 0);
+    await command('workbench.action.files.revert');
   },
 
   async 'memory is known'() {
@@ -157,6 +290,7 @@ const full = {
     await until('busy worker', async () => (await command('dw.status')).state === 'busy');
     assert.deepEqual(await command('dwLsp.cancelRun'), { runId, cancelled: true });
     await until('idle worker', async () => (await command('dw.status')).state === 'idle');
+    assert.equal((await recordOf(runId)).outcome, 'cancelled');
     await command('workbench.action.files.revert');
   },
 
@@ -177,6 +311,24 @@ const full = {
     const after = await command('dwLsp.restartWorker');
     assert(after?.pid > 0);
     assert.notEqual(after.pid, before.pid);
+  },
+
+  async 'a worker that crashes is told, and the next run has a new one'() {
+    const { pid } = await command('dw.status');
+    process.kill(pid, 'SIGKILL');
+    await until('crash', () => api().workerView()[0]?.description === 'crashed');
+    await open('shapes.dw.json');
+    await runToPicture(FIRST_RUN_MS);
+  },
+
+  async 'a second folder is served by the same server'() {
+    const second = vscode.Uri.file(process.env.DW_TEST_SECOND_FOLDER);
+    const before = vscode.workspace.workspaceFolders.length;
+    assert(vscode.workspace.updateWorkspaceFolders(before, 0, { uri: second }));
+    await until('second folder', () => vscode.workspace.workspaceFolders.length === before + 1);
+    const document = await vscode.workspace.openTextDocument(vscode.Uri.joinPath(second, 'mistake.dw.json'));
+    const editor = await vscode.window.showTextDocument(document, { preview: false });
+    await until('finding in the second folder', () => findings(editor).length > 0);
   },
 
   async 'after a restart of the server everything is there again, once'() {
@@ -209,7 +361,33 @@ const untrusted = {
   },
 };
 
-const suites = { full, untrusted };
+/** The worker's Python has no torch. */
+const bare = {
+  ...common,
+
+  async 'it is known what the Python of the worker lacks'() {
+    const python = await until('interpreter', () => api().workerPython());
+    assert.deepEqual(python.missing, ['torch', 'diffusers', 'transformers']);
+  },
+
+  async 'nothing is run, and no worker is started in vain'() {
+    await open('shapes.dw.json');
+    assert.equal(await command('dwLsp.runWorkflow'), undefined);
+    assert.equal((await command('dw.status')).state, 'stopped');
+  },
+
+  async 'another interpreter is taken at once, and runs'() {
+    const python = process.env.DW_TEST_GOOD_PYTHON;
+    const settings = vscode.workspace.getConfiguration('dw');
+    await settings.update('worker.python', python, vscode.ConfigurationTarget.Workspace);
+    await until('complete interpreter', async () => (await api().workerPython())?.missing.length === 0);
+    await open('shapes.dw.json');
+    await runToPicture(FIRST_RUN_MS);
+    assert.equal((await command('dw.status')).python !== undefined, true);
+  },
+};
+
+const suites = { full, untrusted, bare };
 
 exports.run = async () => {
   const suite = suites[process.env.DW_TEST_SUITE ?? 'full'];

@@ -1,11 +1,13 @@
-"""Runs index.cjs inside a real Visual Studio Code: code-server on this machine, opened in a headless Chromium.
+"""Runs tests in a real Visual Studio Code: code-server on this machine, opened in a headless Chromium.
 
     python run.py --code-server DIR --chromium PROGRAM --vsix FILE --workspace DIR --server-python PYTHON \\
-        --worker-python PYTHON --report FILE [--suite full|untrusted]
+        --worker-python PYTHON --report FILE [--suite full|untrusted|bare|screen|beginner] [--pictures DIR]
 
-DIR of code-server is a folder into which npm has installed the package `code-server`. Everything is written to a
-temporary folder; every process that was started is gone when this ends, or is named and ended. Exit code: 0 all tests
-passed, 1 some failed, 2 they could not be run. Linux only: the processes are found in /proc.
+`full`, `untrusted` and `bare` (a worker's Python without torch) are index.cjs, inside the extension host; `screen` and
+`beginner` are screen.cjs, which clicks and types and takes pictures. DIR of code-server is what install.py has made.
+Everything is written to a temporary folder; every process that was started is gone when this ends, or is named and
+ended. Exit code: 0 all tests passed, 1 some failed, 2 they could not be run. Linux only: the processes are found in
+/proc.
 """
 
 from __future__ import annotations
@@ -29,7 +31,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-START_SECONDS = 30.0
+#: Suites within the extension host, and those that see what a user sees.
+EXTENSION_HOST = ("full", "untrusted", "bare")
+ON_SCREEN = ("screen", "beginner")
+#: In these the workspace is not trusted from the start.
+WITH_TRUST_PROMPT = ("untrusted", "beginner")
+START_SECONDS = 60.0
 #: How long what was started may outlive the editor: the server takes its worker down with it.
 FAREWELL_SECONDS = 15.0
 QUIET_EDITOR = {
@@ -42,7 +49,9 @@ QUIET_EDITOR = {
     "extensions.ignoreRecommendations": True,
     "files.hotExit": "off",
     "files.autoSave": "off",
-    "security.workspace.trust.startupPrompt": "never",
+    "workbench.enableExperiments": False,
+    "chat.commandCenter.enabled": False,
+    "window.commandCenter": False,
 }
 CHROMIUM_FLAGS = (
     "--headless=new",
@@ -70,7 +79,10 @@ def main() -> int:
         parser.add_argument(name, type=Path, required=True)
     parser.add_argument("--server-python", required=True)
     parser.add_argument("--worker-python", required=True)
-    parser.add_argument("--suite", choices=("full", "untrusted"), default="full")
+    parser.add_argument("--suite", choices=(*EXTENSION_HOST, *ON_SCREEN), default="full")
+    parser.add_argument("--good-python", default="", help="a Python with torch, for the suite `bare`")
+    parser.add_argument("--second-folder", default="", help="a folder that is added to the workspace")
+    parser.add_argument("--pictures", type=Path, help="where the suites on screen put what they saw")
     parser.add_argument("--seconds", type=float, default=240.0, help="limit of the whole suite")
     given = parser.parse_args()
     # A terminated run cleans up as a finished one does.
@@ -92,26 +104,17 @@ def main() -> int:
 
 def run_suite(given: argparse.Namespace, scratch: Path, mark: str) -> dict[str, list[str]]:
     """The report of the tests. Raises `CannotRun`."""
-    data = scratch / "data"
-    write_json(data / "User" / "settings.json", QUIET_EDITOR)
-    write_json(
-        data / "Machine" / "settings.json",
-        {"dw.server.python": given.server_python, "dw.worker.python": given.worker_python},
-    )
-    (scratch / "config.yaml").write_text("auth: none\n", encoding="utf-8")
     environment = {
         **os.environ,
         "HOME": str(scratch),
         "DW_TEST_MARK": mark,
         "DW_TEST_SUITE": given.suite,
         "DW_TEST_REPORT": str(given.report),
+        "DW_TEST_GOOD_PYTHON": given.good_python,
+        "DW_TEST_SECOND_FOLDER": given.second_folder,
     }
     given.report.unlink(missing_ok=True)
-    program = given.code_server / "node_modules" / "code-server" / "out" / "node" / "entry.js"
-    if not program.is_file():
-        raise CannotRun(f"{given.code_server} has no code-server in it: {program} is missing")
-    command = ["node", str(program), "--config", str(scratch / "config.yaml")]
-    command += ["--user-data-dir", str(data), "--extensions-dir", str(scratch / "extensions")]
+    command = editor_command(given, scratch)
     install = subprocess.run(
         [*command, "--install-extension", str(given.vsix)], env=environment, capture_output=True, text=True, check=False
     )
@@ -119,14 +122,41 @@ def run_suite(given: argparse.Namespace, scratch: Path, mark: str) -> dict[str, 
         raise CannotRun(f"the package cannot be installed:\n{install.stdout}{install.stderr}")
     port = free_port()
     command += ["--auth", "none", "--bind-addr", f"127.0.0.1:{port}", "--disable-telemetry", "--disable-update-check"]
-    if given.suite != "untrusted":
+    command.append("--disable-getting-started-override")
+    if given.suite not in WITH_TRUST_PROMPT:
         command.append("--disable-workspace-trust")
     with running(command, environment, scratch / "code-server.log"):
         wait_for_answer(f"http://127.0.0.1:{port}/healthz", scratch / "code-server.log")
-        browser = [given.chromium, *CHROMIUM_FLAGS, f"--user-data-dir={scratch / 'browser'}"]
-        browser.append(workbench_address(port, given.workspace))
-        with running(browser, environment, scratch / "chromium.log"):
+        with running(seeing_command(given, scratch, port), environment, scratch / "browser.log"):
             return wait_for_report(given.report, given.seconds, scratch)
+
+
+def editor_command(given: argparse.Namespace, scratch: Path) -> list[str]:
+    """What starts code-server, with settings of its own. Raises `CannotRun`."""
+    data = scratch / "data"
+    trust = {} if given.suite == "beginner" else {"security.workspace.trust.startupPrompt": "never"}
+    write_json(data / "User" / "settings.json", {**QUIET_EDITOR, **trust})
+    machine = {"dw.server.python": given.server_python, "dw.worker.python": given.worker_python}
+    # A beginner has set nothing.
+    write_json(data / "Machine" / "settings.json", {name: path for name, path in machine.items() if path})
+    (scratch / "config.yaml").write_text("auth: none\n", encoding="utf-8")
+    program = given.code_server / "node_modules" / "code-server" / "out" / "node" / "entry.js"
+    if not program.is_file():
+        raise CannotRun(f"{given.code_server} has no code-server in it: {program} is missing")
+    command = ["node", str(program), "--config", str(scratch / "config.yaml")]
+    return [*command, "--user-data-dir", str(data), "--extensions-dir", str(scratch / "extensions")]
+
+
+def seeing_command(given: argparse.Namespace, scratch: Path, port: int) -> list[str]:
+    """What opens the editor: a browser that loads the tests into it, or the script that clicks."""
+    if given.suite in EXTENSION_HOST:
+        browser = [given.chromium, *CHROMIUM_FLAGS, f"--user-data-dir={scratch / 'browser'}"]
+        return [*browser, workbench_address(port, given.workspace)]
+    address = f"http://127.0.0.1:{port}/?{urllib.parse.urlencode({'folder': str(given.workspace.resolve())})}"
+    pictures = given.pictures or scratch / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
+    playwright = given.code_server / "node_modules" / "playwright-core"
+    return ["node", str(HERE / "screen.cjs"), given.suite, address, str(pictures), given.chromium, str(playwright)]
 
 
 def workbench_address(port: int, workspace: Path) -> str:
@@ -174,6 +204,7 @@ def wait_for_report(file: Path, seconds: float, scratch: Path) -> dict[str, list
             return report
         time.sleep(0.1)
     logs = [*sorted((scratch / "data" / "logs").rglob("*dw-lsp*.log")), scratch / "code-server.log"]
+    logs.append(scratch / "browser.log")
     said = "\n".join(f"== {log.name}\n{tail(log)}" for log in logs)
     raise CannotRun(f"the tests wrote no report within {seconds:.0f} s\n{said}")
 
@@ -213,8 +244,10 @@ def print_report(report: dict[str, list[str]]) -> None:
         print(f"ok   {name}")
     for name in report["failed"]:
         print(f"FAIL {name}")
-    for picture in report["pictures"]:
+    for picture in report.get("pictures", []):
         print(f"picture {picture}")
+    for line in report.get("times", []):
+        print(f"time {line}")
     print(f"{len(report['passed'])} passed, {len(report['failed'])} failed")
 
 

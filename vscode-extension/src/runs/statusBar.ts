@@ -4,7 +4,8 @@
 import * as vscode from 'vscode';
 
 import type { MemoryReport, RunFinished, RunOutcome, RunProgress, RunStarted, WorkerState } from '../protocol.js';
-import { duration, memoryLines, memoryText, progressText } from './wording.js';
+import { isAboveBudget, memoryTooltip } from '../worker/memory.js';
+import { duration, memoryText, progressText } from './wording.js';
 
 const OUTCOME_ICONS: Readonly<Record<RunOutcome, string>> = {
   succeeded: 'check',
@@ -18,6 +19,8 @@ export class StatusBar implements vscode.Disposable {
   private readonly memory = vscode.window.createStatusBarItem('dwLsp.memory', vscode.StatusBarAlignment.Left, 11);
   private readonly run = vscode.window.createStatusBarItem('dwLsp.run', vscode.StatusBarAlignment.Left, 10);
   private runId: string | undefined;
+  /** What the memory item says, for tests. */
+  public text = '';
 
   public constructor() {
     this.memory.name = 'Diffusion Workflow: Memory';
@@ -27,9 +30,14 @@ export class StatusBar implements vscode.Disposable {
 
   public showMemory(report: MemoryReport): void {
     this.memory.text = `$(chip) ${memoryText(report)}`;
-    this.memory.tooltip = memoryLines(report).join('\n');
-    this.memory.backgroundColor =
-      report.warnings.length > 0 ? new vscode.ThemeColor('statusBarItem.warningBackground') : undefined;
+    const budget = vscode.workspace.getConfiguration('dw').get<unknown>('memory.budget');
+    const tooltip = new vscode.MarkdownString(memoryTooltip(report, budget), true);
+    this.memory.tooltip = tooltip;
+    const above = isAboveBudget(report, budget);
+    this.memory.backgroundColor = above ? new vscode.ThemeColor('statusBarItem.warningBackground') : undefined;
+    const label = `${memoryText(report)}, ${report.components.length} components${above ? ', above the budget' : ''}`;
+    this.memory.accessibilityInformation = { label };
+    this.text = this.memory.text;
     this.memory.show();
   }
 
@@ -67,6 +75,7 @@ export class StatusBar implements vscode.Disposable {
   /** What the server said does not hold any more: it is gone. */
   public reset(): void {
     this.noRun();
+    this.text = '';
     this.memory.hide();
     this.run.hide();
   }

@@ -12,12 +12,20 @@ export interface Lens {
 /** Name of the last step that begins at or above the line, `undefined` above the first. */
 export function stepAt(lenses: readonly Lens[], line: number): string | undefined {
   let found: { line: number; step: string } | undefined;
-  for (const lens of lenses) {
-    const step = stepOf(lens);
-    const start = lens.range.start.line;
-    if (step !== undefined && start <= line && start >= (found?.line ?? 0)) found = { line: start, step };
+  for (const [step, start] of linesOfSteps(lenses)) {
+    if (start <= line && start >= (found?.line ?? 0)) found = { line: start, step };
   }
   return found?.step;
+}
+
+/** The line at which each step has its name. */
+export function linesOfSteps(lenses: readonly Lens[]): ReadonlyMap<string, number> {
+  return new Map(
+    lenses.flatMap((lens) => {
+      const step = stepOf(lens);
+      return step === undefined ? [] : [[step, lens.range.start.line] as const];
+    }),
+  );
 }
 
 function stepOf(lens: Lens): string | undefined {

@@ -1,20 +1,22 @@
 /**
  * How runs and memory are said: in the status bar, in messages and in the log. Pure functions of what the server sends.
  */
-import type { MemoryReport, Range, RunFinished, RunProgress, StepResult } from '../protocol.js';
+import type { MemoryReport, Range, RunFinished, RunOutcome, RunProgress } from '../protocol.js';
 
 const GIBIBYTE = 1024 ** 3;
 const MEBIBYTE = 1024 ** 2;
+const KIBIBYTE = 1024;
 
 /** `8.2`: gibibytes with one decimal. */
 function gibibytes(bytes: number): string {
   return (bytes / GIBIBYTE).toFixed(1);
 }
 
-/** `3.1 GB`, `12 MB`, `640 bytes`. */
+/** `3.1 GB`, `12 MB`, `8 kB`, `640 bytes`. */
 export function size(bytes: number): string {
   if (bytes >= GIBIBYTE) return `${gibibytes(bytes)} GB`;
   if (bytes >= MEBIBYTE) return `${(bytes / MEBIBYTE).toFixed(0)} MB`;
+  if (bytes >= KIBIBYTE) return `${(bytes / KIBIBYTE).toFixed(0)} kB`;
   return `${bytes} bytes`;
 }
 
@@ -69,15 +71,26 @@ export function progressText(progress: RunProgress): string {
   return `${progress.step}${iteration} ${progress.phase}${detail}`;
 }
 
-/** The picture to show after a run: the first one of the last step that has saved pictures. */
-export function pictureOf(finished: RunFinished): (StepResult & { readonly path: string }) | undefined {
-  const pictures = finished.results.filter(isSavedPicture);
-  const step = pictures.at(-1)?.step;
-  return pictures.find((picture) => picture.step === step);
+/** The share of a run that is done, 0 to 1, as if all its steps and their iterations took equally long. */
+export function progressShare(progress: RunProgress): number {
+  const { current, total, phase } = progress;
+  const counted = (phase === 'denoising' || phase === 'task') && current !== undefined && total !== undefined;
+  const over = phase === 'decoding' || phase === 'saving';
+  const inside = counted && total > 0 ? Math.min(1, current / total) : over ? 1 : 0;
+  const iterations = Math.max(1, progress.iterationCount);
+  return Math.min(
+    1,
+    (progress.stepIndex + (progress.iteration + inside) / iterations) / Math.max(1, progress.stepCount),
+  );
 }
 
-function isSavedPicture(result: StepResult): result is StepResult & { readonly path: string } {
-  return result.path !== null && result.contentType.startsWith('image/');
+/** `12 s left`, `3 min left`; `undefined` when it is not known. */
+export function timeLeft(progress: RunProgress): string | undefined {
+  const { eta } = progress;
+  if (eta === undefined || !Number.isFinite(eta) || eta < 0) return undefined;
+  if (eta < 1) return 'less than 1 s left';
+  if (eta < 100) return `${Math.round(eta)} s left`;
+  return eta < 6000 ? `${Math.round(eta / 60)} min left` : `${(eta / 3600).toFixed(1)} h left`;
 }
 
 /** What the user has to be told about a run that did not succeed. */
@@ -110,4 +123,11 @@ export function failureOf(finished: RunFinished): Failure | undefined {
   };
 }
 
-const OUTCOMES = { failed: 'failed', timedOut: 'took too long', crashed: 'ended with a crash of the worker' } as const;
+/** How a run ended, behind "The run". */
+export const OUTCOMES: Readonly<Record<RunOutcome, string>> = {
+  succeeded: 'succeeded',
+  failed: 'failed',
+  cancelled: 'was cancelled',
+  timedOut: 'took too long',
+  crashed: 'ended with a crash of the worker',
+};

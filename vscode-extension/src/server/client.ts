@@ -19,6 +19,7 @@ import {
 import type { Log } from '../log.js';
 import { expand, forServer, type Surroundings } from '../settings.js';
 import { LANGUAGE } from '../workflowDocuments.js';
+import type { WorkerInterpreter } from './packages.js';
 import type { CommandLine, ServerProcess } from './process.js';
 
 const SCHEMES = ['file', 'untitled'];
@@ -38,6 +39,16 @@ class WorkflowClient extends LanguageClient {
   }
 }
 
+/** Runs have a notification of their own, with a button to cancel; the client's would come on top, without one. */
+const NO_PROGRESS: StaticFeature = {
+  fillClientCapabilities: (capabilities) => {
+    capabilities.window = { ...capabilities.window, workDoneProgress: false };
+  },
+  initialize: () => undefined,
+  getState: () => ({ kind: 'static' }),
+  clear: () => undefined,
+};
+
 /**
  * How the bundled server is started. `-S` and `-E` keep the interpreter's own packages (another pygls, another attrs)
  * away; the folder given as the program is the only one that is importable besides the standard library. The
@@ -50,9 +61,15 @@ export function commandLine(executable: string, bundle: string): CommandLine {
 /**
  * A client, not started yet, for a process that is.
  *
+ * @param worker the Python of the worker, where no setting names one
  * @param closed called when the connection ends without having been asked to
  */
-export function createClient(server: ServerProcess, log: Log, closed: () => void): LanguageClient {
+export function createClient(
+  server: ServerProcess,
+  log: Log,
+  worker: () => Promise<WorkerInterpreter | undefined>,
+  closed: () => void,
+): LanguageClient {
   const serverOptions: ServerOptions = () => Promise.resolve(server.child);
   const selector = [LANGUAGE, 'json', 'jsonc'].flatMap((language) => SCHEMES.map((scheme) => ({ language, scheme })));
   const clientOptions: LanguageClientOptions = {
@@ -77,15 +94,23 @@ export function createClient(server: ServerProcess, log: Log, closed: () => void
         configuration: async (params, token, next) => {
           const values: unknown = await next(params, token);
           if (!Array.isArray(values)) return [];
+          const python = await worker();
           return values.map((value: unknown, index): unknown => {
             const item = params.items[index];
-            return item?.section === 'dw' ? sectionForServer(value, item.scopeUri) : value;
+            return item?.section === 'dw' ? sectionForServer(value, item.scopeUri, python) : value;
           });
         },
       },
+      // The lenses can be switched off; every command behind them is in the palette, too.
+      provideCodeLenses: (document, token, next) =>
+        vscode.workspace.getConfiguration('dw', document.uri).get<boolean>('codeLens.enabled', true)
+          ? next(document, token)
+          : [],
     },
   };
-  return new WorkflowClient('dw', 'dw-lsp', serverOptions, clientOptions);
+  const client = new WorkflowClient('dw', 'dw-lsp', serverOptions, clientOptions);
+  client.registerFeature(NO_PROGRESS);
+  return client;
 }
 
 /** What variables in settings stand for, seen from a document or, without one, from the active editor. */
@@ -106,7 +131,7 @@ export function pathSetting(name: string, resource?: vscode.Uri): string | undef
   return path.join(around.workspaceFolder, expanded);
 }
 
-function sectionForServer(section: unknown, scope: string | undefined): unknown {
+function sectionForServer(section: unknown, scope: string | undefined, python: WorkerInterpreter | undefined): unknown {
   const resource = scope === undefined ? undefined : vscode.Uri.parse(scope);
-  return forServer(section, surroundings(resource), vscode.workspace.isTrusted);
+  return forServer(section, surroundings(resource), vscode.workspace.isTrusted, python);
 }

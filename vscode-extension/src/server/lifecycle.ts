@@ -10,12 +10,12 @@ import { State, type LanguageClient } from 'vscode-languageclient/node';
 import { messageOf, type Buttons, type Log } from '../log.js';
 import type { ServerCommand } from '../protocol.js';
 import { withinTime } from '../timeLimit.js';
-import { commandLine, createClient, pathSetting, surroundings } from './client.js';
-import { EditorPython } from './editorPython.js';
+import { commandLine, createClient, surroundings } from './client.js';
+import { Interpreters } from './interpreters.js';
 import { OneAtATime } from './oneAtATime.js';
-import { probe } from './probe.js';
 import { ServerProcess, type CommandLine } from './process.js';
-import { candidatesOf, resolveInterpreter, type Proposals } from './resolve.js';
+import { selectInterpreter } from './selecting.js';
+import { WorkerPython } from './workerPython.js';
 
 const START_LIMIT_MILLISECONDS = 20_000;
 /** Time for the server to end its worker and itself before it is ended. */
@@ -28,7 +28,10 @@ const DEATHS_PERIOD_MILLISECONDS = 180_000;
 export class ServerUnavailable extends Error {}
 
 export class ServerLifecycle implements vscode.Disposable {
-  private readonly editorPython: EditorPython;
+  private readonly pythons: Interpreters;
+  /** The Python of the worker, and what it lacks. */
+  public readonly workerPython: WorkerPython;
+  private serverPython: string | undefined;
   private readonly turns = new OneAtATime((forced) => this.turn(forced));
   private readonly connected = new vscode.EventEmitter<LanguageClient>();
   /** A new client is about to start: the time to subscribe to its notifications. */
@@ -47,18 +50,24 @@ export class ServerLifecycle implements vscode.Disposable {
     private readonly context: vscode.ExtensionContext,
     private readonly log: Log,
   ) {
-    this.editorPython = new EditorPython(log.main);
+    this.pythons = new Interpreters(log.main);
+    this.workerPython = new WorkerPython(this.pythons, context, log);
     context.subscriptions.push(
       this,
-      this.editorPython,
-      this.editorPython.onDidChange(() => {
+      this.pythons,
+      this.workerPython,
+      this.pythons.onDidChange(() => {
         this.restartIfChanged('another interpreter was chosen');
+      }),
+      this.workerPython.onDidChange(() => {
+        void this.renewWorker();
       }),
       vscode.workspace.onDidGrantWorkspaceTrust(() => {
         this.trusted();
       }),
       vscode.workspace.onDidChangeConfiguration((change) => {
-        if (change.affectsConfiguration('dw.server.python') || change.affectsConfiguration('dw.worker.python')) {
+        const names = ['dw.server.python', 'dw.worker.python', 'dw.worker.command'];
+        if (names.some((name) => change.affectsConfiguration(name))) {
           this.restartIfChanged('a setting has changed');
         }
       }),
@@ -96,6 +105,30 @@ export class ServerLifecycle implements vscode.Disposable {
     return this.client;
   }
 
+  /** The Pythons in use; starts the server where it does not run. `undefined`: the user has been told why not. */
+  public async interpreters(): Promise<{ readonly server: string; readonly worker: string | undefined } | undefined> {
+    await this.ensureStarted();
+    const worker = await this.workerPython.current();
+    return this.serverPython === undefined ? undefined : { server: this.serverPython, worker: worker?.executable };
+  }
+
+  /** Whether the worker's Python has what it needs. Looks again first: it may have been installed meanwhile. */
+  public async canRun(): Promise<boolean> {
+    const found = await this.workerPython.current();
+    if (found === undefined || found.missing.length === 0 || this.serverPython === undefined) return true;
+    await this.workerPython.look(this.serverPython);
+    return this.workerPython.tell(true);
+  }
+
+  /** Has the editor ask for the code lenses again. */
+  public async refreshLenses(): Promise<void> {
+    const feature = this.client?.getFeature('textDocument/codeLens');
+    const editor = vscode.window.activeTextEditor;
+    const provider = editor && feature?.getProvider(editor.document);
+    provider?.onDidChangeCodeLensEmitter.fire();
+    await Promise.resolve();
+  }
+
   /** Ends the server for good. */
   public async shutdown(): Promise<void> {
     this.disposed = true;
@@ -113,6 +146,19 @@ export class ServerLifecycle implements vscode.Disposable {
     // The server pulls its settings again, and may now start the worker ahead of a run.
     if (this.client?.state === State.Running) {
       void this.client.sendNotification('workspace/didChangeConfiguration', { settings: null });
+    }
+  }
+
+  /** The worker's Python is another one: the server hears of it, and the worker starts in it. */
+  private async renewWorker(): Promise<void> {
+    if (this.client?.state !== State.Running) return;
+    this.log.main.info('Worker restart: its Python has changed.');
+    try {
+      await this.client.sendNotification('workspace/didChangeConfiguration', { settings: null });
+      if (!vscode.workspace.isTrusted || !(await this.workerPython.tell())) return;
+      await this.execute('dw.restart');
+    } catch (error) {
+      this.log.main.info(`The worker did not start: ${messageOf(error)}`);
     }
   }
 
@@ -156,26 +202,11 @@ export class ServerLifecycle implements vscode.Disposable {
         `The extension is incomplete: it has no server in ${bundle}. Install it again, or run "npm run bundle-server".`,
       );
     }
-    const resolved = await resolveInterpreter(candidatesOf(await this.proposals()), probe);
-    for (const reason of resolved.rejected) this.log.main.info(`Interpreter not taken: ${reason}.`);
-    const { executable, version } = resolved.interpreter;
-    this.log.main.info(`Interpreter: ${executable}, Python ${version.join('.')} (${resolved.source}).`);
+    const { executable } = (await this.pythons.forServer()).interpreter;
+    this.serverPython = executable;
+    // Not waited for here: the server asks for its settings, and that waits.
+    void this.workerPython.look(executable).then(() => this.workerPython.tell());
     return commandLine(executable, bundle);
-  }
-
-  private async proposals(): Promise<Proposals> {
-    const resource = vscode.window.activeTextEditor?.document.uri;
-    const serverSetting = pathSetting('server.python', resource);
-    const workerSetting = pathSetting('worker.python', resource);
-    const editor = await this.editorPython.chosen(resource);
-    return {
-      ...(serverSetting !== undefined && { serverSetting }),
-      ...(workerSetting !== undefined && { workerSetting }),
-      ...(editor !== undefined && { editor }),
-      workspaceFolders: (vscode.workspace.workspaceFolders ?? []).map((folder) => folder.uri.fsPath),
-      trusted: vscode.workspace.isTrusted,
-      windows: process.platform === 'win32',
-    };
   }
 
   private async start(server: CommandLine): Promise<void> {
@@ -183,9 +214,10 @@ export class ServerLifecycle implements vscode.Disposable {
     const began = Date.now();
     const process = new ServerProcess(server, surroundings().workspaceFolder);
     this.process = process;
-    const client = createClient(process, this.log, () => {
+    const closed = (): void => {
       this.died(client);
-    });
+    };
+    const client = createClient(process, this.log, () => this.workerPython.current(), closed);
     this.connected.fire(client);
     try {
       await withinTime(this.started(client, process), START_LIMIT_MILLISECONDS, 'it did not answer');
@@ -250,21 +282,5 @@ export class ServerLifecycle implements vscode.Disposable {
       }
     }
     process?.kill();
-  }
-}
-
-/**
- * Lets the user choose another Python: with the Python extension's picker where that decides, else in the settings,
- * which come before it.
- */
-export async function selectInterpreter(whose: 'server' | 'worker'): Promise<void> {
-  const set = ['server.python', 'worker.python'].some((name) => pathSetting(name) !== undefined);
-  const commands = await vscode.commands.getCommands(true);
-  if (!set && commands.includes('python.setInterpreter')) {
-    await vscode.commands.executeCommand('python.setInterpreter');
-  } else {
-    // Where the interpreter is on another machine, that one has the setting; the user's own page would be empty.
-    const page = vscode.env.remoteName === undefined ? 'openSettings' : 'openRemoteSettings';
-    await vscode.commands.executeCommand(`workbench.action.${page}`, { query: `dw.${whose}.python` });
   }
 }

@@ -89,16 +89,32 @@ export function candidatesOf(proposals: Proposals): Candidate[] {
     candidates.push({ path: proposals.workerSetting, source: 'setting dw.worker.python' });
   }
   if (proposals.editor !== undefined) candidates.push({ path: proposals.editor, source: 'chosen in the editor' });
-  for (const folder of proposals.workspaceFolders) {
-    for (const name of ['.venv', 'venv']) {
-      const inside = proposals.windows ? `${folder}\\${name}\\Scripts\\python.exe` : `${folder}/${name}/bin/python`;
-      candidates.push({ path: inside, source: `${name} of the workspace` });
-    }
-  }
+  candidates.push(...environmentsOf(proposals));
   for (const name of proposals.windows ? ['python', 'py'] : ['python3', 'python']) {
     candidates.push({ path: name, source: 'PATH' });
   }
   return proposals.trusted ? candidates : candidates.filter(({ path }) => !isInside(path, proposals));
+}
+
+/** The same for the worker, which needs libraries: what is set, the editor's choice, `.venv`, PATH, the server's own. */
+export function workerCandidatesOf(proposals: Proposals, server: string): Candidate[] {
+  if (proposals.workerSetting !== undefined) {
+    return [{ path: proposals.workerSetting, source: 'setting dw.worker.python', demanded: true }];
+  }
+  const candidates: Candidate[] = [];
+  if (proposals.editor !== undefined) candidates.push({ path: proposals.editor, source: 'chosen in the editor' });
+  candidates.push(...environmentsOf(proposals), { path: server, source: "the language server's own" });
+  return proposals.trusted ? candidates : candidates.filter(({ path }) => !isInside(path, proposals));
+}
+
+/** The virtual environments that the folders of the workspace may have. */
+function environmentsOf({ workspaceFolders, windows }: Proposals): Candidate[] {
+  return workspaceFolders.flatMap((folder) =>
+    ['.venv', 'venv'].map((name) => ({
+      path: windows ? `${folder}\\${name}\\Scripts\\python.exe` : `${folder}/${name}/bin/python`,
+      source: `${name} of the workspace`,
+    })),
+  );
 }
 
 function isInside(path: string, { workspaceFolders }: Proposals): boolean {

@@ -1,8 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import type { MemoryReport, RunFinished, RunProgress, StepResult } from '../../src/protocol.js';
-import { failureOf, memoryLines, memoryText, pictureOf, progressText, size } from '../../src/runs/wording.js';
+import type { MemoryReport, RunFinished, RunProgress } from '../../src/protocol.js';
+import {
+  failureOf,
+  memoryLines,
+  memoryText,
+  progressShare,
+  progressText,
+  size,
+  timeLeft,
+} from '../../src/runs/wording.js';
 
 const GIBIBYTE = 1024 ** 3;
 const REPORT: MemoryReport = {
@@ -42,14 +50,6 @@ const FINISHED: RunFinished = {
   reused: [],
   memory: null,
 };
-
-const result = (step: string, index: number, path: string | null, contentType = 'image/png'): StepResult => ({
-  step,
-  index,
-  path,
-  contentType,
-  bytes: 1,
-});
 
 test('a GPU shows what its allocator holds of the whole', () => {
   assert.equal(memoryText(REPORT), 'GPU 8.2/24.0 GB');
@@ -100,19 +100,20 @@ test('other phases are named with what they do', () => {
   assert.equal(progressText({ ...PROGRESS, phase: 'loading', message: 'vae' }), 'draw loading: vae');
 });
 
-test('the picture is the first of the last step that has saved one', () => {
-  const results = [
-    result('draw', 0, '/out/draw-0.png'),
-    result('vary', 0, '/out/vary-0.png'),
-    result('vary', 1, '/out/vary-1.png'),
-    result('grid', 0, null),
-    result('words', 0, '/out/words.txt', 'text/plain'),
-  ];
-  assert.equal(pictureOf({ ...FINISHED, results })?.path, '/out/vary-0.png');
+test('time left is said in the unit that fits', () => {
+  assert.equal(timeLeft({ ...PROGRESS, eta: 0.4 }), 'less than 1 s left');
+  assert.equal(timeLeft({ ...PROGRESS, eta: 12.4 }), '12 s left');
+  assert.equal(timeLeft({ ...PROGRESS, eta: 240 }), '4 min left');
+  assert.equal(timeLeft({ ...PROGRESS, eta: 9000 }), '2.5 h left');
+  assert.equal(timeLeft(PROGRESS), undefined);
 });
 
-test('a run without pictures has none to show', () => {
-  assert.equal(pictureOf({ ...FINISHED, results: [result('t', 0, '/out/a.json', 'application/json')] }), undefined);
+test('the share counts steps, iterations and what is done of them', () => {
+  const second = { ...PROGRESS, stepIndex: 1, stepCount: 2 };
+  assert.equal(progressShare({ ...second, current: 5, total: 10 }), 0.75);
+  assert.equal(progressShare({ ...PROGRESS, iteration: 1, iterationCount: 4, current: 0, total: 10 }), 0.25);
+  assert.equal(progressShare({ ...PROGRESS, phase: 'loading' }), 0);
+  assert.equal(progressShare({ ...PROGRESS, phase: 'saving' }), 1);
 });
 
 test('success and cancelling need no message', () => {
