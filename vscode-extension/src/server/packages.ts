@@ -11,6 +11,7 @@ export const REQUIREMENTS: readonly string[] = [
   'diffusers>=0.35',
   'transformers>=4.48',
   'accelerate>=1.0',
+  'peft>=0.15',
   'safetensors>=0.4.5',
   'pillow>=10.3',
   'segno>=1.6',
