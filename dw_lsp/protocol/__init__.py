@@ -36,6 +36,7 @@ from dw_lsp.protocol.messages import (
     StepProgress,
     StepResult,
     StepSummary,
+    TellStacks,
     ToWorker,
 )
 
@@ -77,6 +78,7 @@ __all__ = [
     "StepProgress",
     "StepResult",
     "StepSummary",
+    "TellStacks",
     "ToWorker",
     "decode",
     "encode",

@@ -171,6 +171,11 @@ class Activate:
 
 
 @dataclass(frozen=True)
+class TellStacks:
+    """Write the stack of each thread to standard error, where no signal can ask for it."""
+
+
+@dataclass(frozen=True)
 class Shutdown:
     """Leave, in good order."""
 
@@ -315,7 +320,7 @@ class LogLine:
     run_id: str | None = None
 
 
-ToWorker: TypeAlias = Activate | Execute | Cancel | Ping | ReportMemory | ClearMemory | Evict | Shutdown
+ToWorker: TypeAlias = Activate | Execute | Cancel | Ping | ReportMemory | ClearMemory | Evict | TellStacks | Shutdown
 _Answer: TypeAlias = Hello | Ready | StartFailed | Pong | MemoryReported | RequestFailed | LogLine
 FromWorker: TypeAlias = _Answer | RunBegan | StepProgress | Advanced | PreviewMade | StepEnded | RunEnded
 Message: TypeAlias = ToWorker | FromWorker

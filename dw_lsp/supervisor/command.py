@@ -62,6 +62,12 @@ def worker_command(settings: Settings, environ: Mapping[str, str]) -> WorkerComm
     return WorkerCommand(arguments, environment)
 
 
+def spare_command(settings: Settings, environ: Mapping[str, str]) -> WorkerCommand | None:
+    """The same where a spare process may be made of it; `None` for a command of the user's own. Raises `NoCommand`."""
+    command = worker_command(settings, environ)
+    return command if command.is_ours else None
+
+
 def find_python(setting: str) -> str:
     """The interpreter that `dw.worker.python` means: a path, a virtual environment's folder, or a name on the PATH.
 

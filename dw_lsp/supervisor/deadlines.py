@@ -20,9 +20,12 @@ Name: TypeAlias = Literal[
     "silence",
     "progress",
     "run",
+    "pause",
+    "stacks",
     "cancelling",
     "leaving",
     "closing",
+    "telling",
     "terminating",
     "killing",
 ]
@@ -32,7 +35,8 @@ Name: TypeAlias = Literal[
 class Limits:
     """How long each wait may last, in seconds; `None` is for ever.
 
-    `crashes` is the number in a row that is borne; `spare`: how long a worker is idle before a spare process is made.
+    `crashes` is the number at the start, in a row, that is borne; `pause` comes after the first of them, and is doubled
+    each time; `spare`: how long a worker is idle before a spare process is made.
     """
 
     starting: float | None = 120.0
@@ -42,12 +46,15 @@ class Limits:
     silence: float | None = 60.0
     progress: float | None = 300.0
     run: float | None = None
+    pause: float | None = 0.25
+    stacks: float | None = 0.2
     cancelling: float | None = 3.0
     leaving: float | None = 5.0
     closing: float | None = 2.0
+    telling: float | None = 0.2
     terminating: float | None = 3.0
     killing: float | None = 10.0
-    crashes: int = 5
+    crashes: int = 3
     spare: float | None = 3.0
     request: float = 10.0
     cleanup: float = 60.0

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 
 TAIL_LINES = 40
+#: So many are kept at all: the stacks of all threads of a worker are longer than a tail.
+KEPT_LINES = 1000
 LONGEST_LINE = 2000
 #: More lines than this in one second are kept for the tail only, and counted.
 LINES_PER_SECOND = 200
@@ -18,15 +20,30 @@ class ErrorStream:
 
     def __init__(self) -> None:
         self._rest = b""
-        self._tail: deque[str] = deque(maxlen=TAIL_LINES)
+        self._kept: deque[str] = deque(maxlen=KEPT_LINES)
+        self._seen = 0
         self._second: int | None = None
         self._count = 0
 
     @property
     def tail(self) -> tuple[str, ...]:
         """The last lines, the unfinished one included."""
+        return self.kept[-TAIL_LINES:]
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """All lines that are kept, the unfinished one included."""
         unfinished = _text(self._rest)
-        return (*self._tail, unfinished)[-TAIL_LINES:] if unfinished else tuple(self._tail)
+        return (*self._kept, unfinished) if unfinished else tuple(self._kept)
+
+    @property
+    def mark(self) -> int:
+        """Where the stream is now, for `since`."""
+        return self._seen
+
+    def since(self, mark: int) -> tuple[str, ...]:
+        """What is kept of the lines that came after the mark."""
+        return tuple(self._kept)[-(self._seen - mark) :] if self._seen > mark else ()
 
     def feed(self, data: bytes, now: float) -> list[str]:
         """The lines that are whole now, to be logged. Arguments: what arrived; the time in seconds."""
@@ -36,7 +53,8 @@ class ErrorStream:
         for line in lines:
             text = _text(line)
             if text:
-                self._tail.append(text)
+                self._seen += 1
+                self._kept.append(text)
                 told += self._allowed(text, int(now))
         return told
 

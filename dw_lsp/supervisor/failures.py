@@ -77,17 +77,22 @@ def explain_exit(ending: Ending | None, exit: WorkerExit) -> WorkerExit:
 
 
 def error_of_dead_worker(
-    outcome: RunOutcome, ending: Ending | None, exit: WorkerExit, place: str, memory: MemoryReport | None = None
+    outcome: RunOutcome,
+    ending: Ending | None,
+    exit: WorkerExit,
+    place: str,
+    memory: MemoryReport | None = None,
+    stack: str | None = None,
 ) -> RunError:
     """Why a run ended with its worker.
 
     Arguments: how the run ended; why the worker was being ended, if it was; its exit, explained; where the run was
-    (may be empty); what is known of its memory.
+    (may be empty); what is known of its memory; the stack that tells where it was, if there is one.
     """
     where = f" The run was at {place}." if place else ""
-    stack = "\n".join(exit.stderr_tail) or None
+    stack = stack or "\n".join(exit.stderr_tail) or None
     if outcome == "cancelled":
-        return RunError(exit.reason, "WorkerEnded", hint=what_was_lost(memory))
+        return RunError(exit.reason, "WorkerEnded", traceback=stack, hint=what_was_lost(memory))
     if outcome == "timedOut":
         error = timed_out(ending.reason if ending else exit.reason, place, stack)
         return dataclasses.replace(error, hint=f"{error.hint} {what_was_lost(memory)}")

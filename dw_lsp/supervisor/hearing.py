@@ -56,7 +56,7 @@ class Hearing:
 
     Arguments: the runs, memory and open questions that its words change; `happened` takes what matters to its life,
     `tell` what the front shall hear; `ending` says why the worker is being ended, if it is; `now` is the clock;
-    `started` and `exited` take the process at its beginning and its end.
+    `started` and `exited` take the process at its beginning and its end; `stack` tells where it was when it was asked.
     """
 
     def __init__(
@@ -70,10 +70,11 @@ class Hearing:
         now: Callable[[], float],
         started: Callable[[WorkerProcess], None],
         exited: Callable[[WorkerExit], None],
+        stack: Callable[[], str | None],
     ):
         self._runs, self._memory, self._requests = runs, memory, requests
         self._happened, self._tell, self._ending, self._now = happened, tell, ending, now
-        self.started, self.exited = started, exited
+        self.started, self.exited, self._stack = started, exited, stack
         self.hello: Hello | None = None
         self.ready: Ready | None = None
         self._heard: dict[type, Callable[[Any], None]] = {
@@ -201,7 +202,9 @@ class Hearing:
             return
         ending = self._ending()
         late = ending is not None and ending.purpose == "timedOut"
-        finished = self._runs.finish(message, timed_out(ending.reason, run.place) if ending and late else None)
+        finished = self._runs.finish(
+            message, timed_out(ending.reason, run.place, self._stack()) if ending and late else None
+        )
         self._memory.take(message.memory, self._now(), always=True)
         self._tell(finished)
         self._tell(MemoryChanged(message.memory))

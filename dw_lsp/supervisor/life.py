@@ -26,9 +26,9 @@ Purpose: TypeAlias = Literal[
     "channelClosed",
 ]
 Leave: TypeAlias = Literal["shutdown", "restart", "close"]
-#: The rungs of the ladder, in order: asked in words, asked by the operating system, forced.
-Rung: TypeAlias = Literal["cancelling", "leaving", "closing", "terminating", "killing"]
-RUNGS: tuple[Rung, ...] = ("cancelling", "leaving", "closing", "terminating", "killing")
+#: The rungs of the ladder, in order: asked in words, told to say where it is, asked by the operating system, forced.
+Rung: TypeAlias = Literal["cancelling", "leaving", "closing", "telling", "terminating", "killing"]
+RUNGS: tuple[Rung, ...] = ("cancelling", "leaving", "closing", "telling", "terminating", "killing")
 ALIVE: tuple[State, ...] = ("starting", "idle", "busy", "unresponsive")
 DEAD: tuple[State, ...] = ("stopped", "crashed")
 
@@ -49,7 +49,10 @@ class Ending:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """All that there is to know of the worker's life. `crashes` counts those in a row."""
+    """All that there is to know of the worker's life.
+
+    `crashes` counts the workers in a row that ended before they were of any use.
+    """
 
     state: State = "stopped"
     run_id: str | None = None
@@ -63,9 +66,23 @@ class Lifecycle:
         return self.state == "idle" and self.ending is None
 
     @property
+    def may_start(self) -> bool:
+        """Whether a worker that is wanted is not on its way yet."""
+        return self.state in DEAD and not self.deadlines.waiting("pause")
+
+    @property
     def alive(self) -> bool:
         """Whether there is a worker, ready or not."""
         return self.state in ALIVE
+
+
+def worth_another(last: Lifecycle) -> bool:
+    """Whether another worker would go another way than the one that has just ended, and nobody wanted none."""
+    if last.ending is None:
+        return True
+    if last.ending.purpose in ("broken", "startLimit"):
+        return last.state != "starting"
+    return last.ending.purpose in ("cancelled", "timedOut", "channelClosed", "silent")
 
 
 # ---------------------------------------------------------------- events
@@ -74,6 +91,11 @@ class Lifecycle:
 @dataclass(frozen=True)
 class Start:
     """A worker is wanted: a run waits, or one shall be warm."""
+
+
+@dataclass(frozen=True)
+class Reconsidered:
+    """What made the last workers crash may have been mended: another interpreter was chosen."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +178,7 @@ class Tick:
 
 Event: TypeAlias = (
     Start
+    | Reconsidered
     | SpawnFailed
     | StartRefused
     | BecameReady

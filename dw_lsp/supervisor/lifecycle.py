@@ -37,6 +37,7 @@ from dw_lsp.supervisor.life import (
     Misbehaved,
     Progressed,
     Purpose,
+    Reconsidered,
     RefuseRuns,
     RunDone,
     Rung,
@@ -73,15 +74,24 @@ def advance(life: Lifecycle, event: Event, now: float, limits: Limits) -> Step:
 
 
 def _start(life: Lifecycle, event: Start, now: float, limits: Limits) -> Step:
+    if not life.may_start:
+        return life, ()
     if life.crashes >= limits.crashes:
-        reason = f"The worker crashed {life.crashes} times in a row, so it is not started again by itself."
+        reason = f"The worker crashed {life.crashes} times in a row at its start, so it is not started again by itself."
         hint = "Mend the cause, then restart the worker (dw.restart)."
         return life, (RefuseRuns(reason, hint, tell_exit=True),)
+    if life.crashes:
+        longer = (2 ** (life.crashes - 1) - 1) * (limits.pause or 0.0)
+        return replace(life, deadlines=Deadlines().start(now + longer, "pause")), ()
     return _spawn(life, now)
 
 
 def _spawn(life: Lifecycle, now: float) -> Step:
     return Lifecycle("starting", crashes=life.crashes, deadlines=Deadlines().start(now, "starting")), (Spawn(),)
+
+
+def _reconsidered(life: Lifecycle, event: Reconsidered, now: float, limits: Limits) -> Step:
+    return replace(life, crashes=0), ()
 
 
 def _spawn_failed(life: Lifecycle, event: SpawnFailed, now: float, limits: Limits) -> Step:
@@ -130,11 +140,11 @@ def _progressed(life: Lifecycle, event: Progressed, now: float, limits: Limits) 
 
 
 def _run_done(life: Lifecycle, event: RunDone, now: float, limits: Limits) -> Step:
-    waits = life.deadlines.stop("run", "progress")
+    waits = life.deadlines.stop("run", "progress", "stacks")
     ending = life.ending
-    if ending is not None and ending.rung == "cancelling":
+    if ending is not None and ending.rung in ("cancelling", "telling"):
         # It did as it was asked: the worker lives on, with all its models.
-        ending, waits = None, waits.stop("cancelling")
+        ending, waits = None, waits.stop("cancelling", "telling")
     return replace(life, state="idle", run_id=None, ending=ending, deadlines=waits), ()
 
 
@@ -145,7 +155,7 @@ def _end(life: Lifecycle, ending: Ending, now: float) -> Lifecycle:
     """The worker on this rung; one already higher up stays there, whatever the new purpose is."""
     if life.ending is not None and RUNGS.index(life.ending.rung) >= RUNGS.index(ending.rung):
         return replace(life, ending=replace(ending, rung=life.ending.rung))
-    waits = life.deadlines.stop("progress", "run", "starting", *RUNGS).start(now, ending.rung)
+    waits = life.deadlines.stop("progress", "run", "starting", "stacks", *RUNGS).start(now, ending.rung)
     return replace(life, ending=ending, deadlines=waits)
 
 
@@ -220,7 +230,8 @@ def _died(life: Lifecycle, event: Died, now: float, limits: Limits) -> Step:
     if purpose in ("startLimit", "broken") and life.state == "starting":
         # Another start would end in the same way.
         actions += (RefuseRuns("The worker could not be started.", tell_exit=True),)
-    return Lifecycle("crashed", crashes=life.crashes + 1), actions
+    of_use = life.run_id is not None or (life.state != "starting" and not life.deadlines.waiting("stable"))
+    return Lifecycle("crashed", crashes=0 if of_use else life.crashes + 1), actions
 
 
 # ---------------------------------------------------------------- time
@@ -264,17 +275,27 @@ def _silent(life: Lifecycle, now: float, limits: Limits) -> Step:
     if life.ending is not None:
         return silent, ()
     reason = "The worker had nothing to do and did not answer any more, so it was ended."
-    return _end(silent, Ending("silent", "terminating", reason), now), (Terminate(),)
+    return _end(silent, Ending("silent", "telling", reason), now), (DumpStacks(),)
 
 
 def _no_progress(life: Lifecycle, now: float, limits: Limits) -> Step:
     reason = f"The run showed no sign of progress for {limits.progress:g} s (dw.run.timeoutSeconds)."
-    return _end(life, Ending("timedOut", "cancelling", reason), now), (DumpStacks(), AskToCancel())
+    return _time_is_over(life, reason, now)
 
 
 def _run_too_long(life: Lifecycle, now: float, limits: Limits) -> Step:
     reason = f"The run took longer than {limits.run:g} s (dw.run.maxSeconds)."
-    return _end(life, Ending("timedOut", "cancelling", reason), now), (DumpStacks(), AskToCancel())
+    return _time_is_over(life, reason, now)
+
+
+def _time_is_over(life: Lifecycle, reason: str, now: float) -> Step:
+    """The stacks first: once it is asked to stop it is no longer where it was."""
+    ending = _end(life, Ending("timedOut", "cancelling", reason), now)
+    return replace(ending, deadlines=ending.deadlines.start(now, "stacks")), (DumpStacks(),)
+
+
+def _stacks_written(life: Lifecycle, now: float, limits: Limits) -> Step:
+    return replace(life, deadlines=life.deadlines.stop("stacks")), (AskToCancel(),)
 
 
 def _climb(rung: Rung, action: Action) -> Callable[[Lifecycle, float, Limits], Step]:
@@ -291,15 +312,18 @@ def _abandon(life: Lifecycle, now: float, limits: Limits) -> Step:
 
 DEADLINES: dict[Name, Callable[[Lifecycle, float, Limits], Step]] = {
     "starting": _never_ready,
+    "pause": lambda life, now, limits: _spawn(life, now),
     "stable": _stable,
     "ping": _ping,
     "answer": _no_answer,
     "silence": _silent,
     "progress": _no_progress,
     "run": _run_too_long,
-    "cancelling": _climb("terminating", Terminate()),
+    "stacks": _stacks_written,
+    "cancelling": _climb("telling", DumpStacks()),
     "leaving": _climb("terminating", Terminate()),
     "closing": _climb("terminating", Terminate()),
+    "telling": _climb("terminating", Terminate()),
     "terminating": _climb("killing", Kill()),
     "killing": _abandon,
 }
@@ -319,6 +343,7 @@ def _table(*rows: tuple[tuple[State, ...], type, Callable[..., Step]]) -> dict[t
 TABLE = _table(
     (DEAD, Start, _start),
     (ALIVE, Start, _stay),
+    ((*ALIVE, *DEAD), Reconsidered, _reconsidered),
     (("starting",), SpawnFailed, _spawn_failed),
     (("starting",), StartRefused, _start_refused),
     (("starting",), BecameReady, _ready),

@@ -13,12 +13,13 @@ import signal
 import sys
 from typing import Any, Protocol, cast
 
-from dw_lsp.protocol import FromWorker, MalformedMessage, ToWorker, encode
+from dw_lsp.protocol import FromWorker, MalformedMessage, TellStacks, ToWorker, encode
 from dw_lsp.supervisor.channel import Frames
 from dw_lsp.supervisor.command import WorkerCommand
 from dw_lsp.supervisor.error_stream import ErrorStream
 from dw_lsp.supervisor.events import WorkerExit
 from dw_lsp.supervisor.exits import describe_exit
+from dw_lsp.supervisor.stacks import place_of_death, place_of_main_thread
 
 if sys.platform == "win32":
     from dw_lsp.supervisor.process_windows import NEW_GROUP, ProcessTree
@@ -65,6 +66,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._open = {_OUTPUT, _ERRORS}
         self._code: int | None = None
         self._told = False
+        self._asked_at: int | None = None
 
     @property
     def pid(self) -> int:
@@ -82,9 +84,25 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """Let it see the end of its standard input, at which every worker ends."""
         self._stdin().close()
 
-    def dump_stacks(self) -> None:
-        """Make a worker of ours write the stacks of its threads to standard error, even when it is stuck."""
-        if sys.platform != "win32" and self._code is None:
+    @property
+    def stack(self) -> str | None:
+        """Where native code died, else where the main thread was when stacks were asked for; as far as was written."""
+        asked = () if self._asked_at is None else self._errors.since(self._asked_at)
+        return place_of_death(self._errors.kept) or place_of_main_thread(asked)
+
+    def forget_stacks(self) -> None:
+        """What was asked of an earlier run tells nothing of the next."""
+        self._asked_at = None
+
+    def dump_stacks(self, signals: bool) -> None:
+        """Make a worker of ours write the stacks of its threads to standard error.
+
+        Arguments: `signals`: by a signal, which is heard even when it is stuck; else by a message.
+        """
+        self._asked_at = self._errors.mark
+        if not signals or sys.platform == "win32":
+            self.send(TellStacks())
+        elif self._code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGUSR1)
 

@@ -6,10 +6,17 @@ import asyncio
 import itertools
 from collections.abc import Callable
 
-from dw_lsp.protocol import MemoryReported, Pong, RequestFailed, ToWorker
+from dw_lsp.protocol import MemoryReport, MemoryReported, Pong, RequestFailed, ToWorker
 from dw_lsp.supervisor.failures import NoAnswer, RequestRefused, WorkerFailure
 
 Answer = Pong | MemoryReported
+
+
+def report_in(answer: Answer) -> MemoryReport:
+    """The report that was asked for. Raises `NoAnswer` for the answer to another question."""
+    if not isinstance(answer, MemoryReported):
+        raise NoAnswer("The worker answered another question than it was asked.")
+    return answer.report
 
 
 class Requests:

@@ -18,7 +18,6 @@ from dw_lsp.protocol import (
     Component,
     Evict,
     MemoryReport,
-    MemoryReported,
     Ping,
     Pong,
     ReportMemory,
@@ -30,13 +29,12 @@ from dw_lsp.protocol import (
 from dw_lsp.settings import Settings
 from dw_lsp.supervisor import life
 from dw_lsp.supervisor.changes import Alarm, Changes
-from dw_lsp.supervisor.command import NoCommand, WorkerCommand, worker_command
+from dw_lsp.supervisor.command import NoCommand, spare_command, worker_command
 from dw_lsp.supervisor.deadlines import Limits, with_settings
 from dw_lsp.supervisor.events import Event, Log, MemoryChanged, WorkerExit, WorkerState
 from dw_lsp.supervisor.execution import execute_message
 from dw_lsp.supervisor.exits import describe_exit
 from dw_lsp.supervisor.failures import (
-    NoAnswer,
     SupervisorClosed,
     WorkerBusy,
     error_of_dead_worker,
@@ -48,7 +46,7 @@ from dw_lsp.supervisor.hearing import Hearing
 from dw_lsp.supervisor.lifecycle import ImpossibleEvent, advance
 from dw_lsp.supervisor.memory_watch import MemoryWatch
 from dw_lsp.supervisor.process import CannotSpawn, WorkerProcess, spawn
-from dw_lsp.supervisor.requests import Answer, Requests
+from dw_lsp.supervisor.requests import Answer, Requests, report_in
 from dw_lsp.supervisor.runs import Cancelled, RunRequest, Runs, Submitted
 from dw_lsp.supervisor.standby import Standby
 
@@ -78,7 +76,7 @@ class Supervisor:
         self._advancing = self._closed = False
         self._alarm = Alarm(lambda: self._apply(life.Tick()))
         self._changes = Changes()
-        self._standby = Standby(self._spare_command, self._own_limits.spare)
+        self._standby = Standby(lambda: spare_command(self._settings, os.environ), self._own_limits.spare)
 
     # ------------------------------------------------------------ for fronts
 
@@ -104,8 +102,12 @@ class Supervisor:
 
     def configure(self, settings: Settings) -> None:
         """Use these settings: limits at once, options from the next run, the interpreter from the next start."""
-        self._settings = settings
+        before, self._settings = self._settings.worker, settings
         self._standby.check_command()
+        if settings.worker != before:
+            self._apply(life.Reconsidered())
+            if self._life.state == "crashed" and self._wants_warmth:
+                self._apply(life.Start())
         self._set_alarm()
 
     def prewarm(self) -> None:
@@ -215,22 +217,21 @@ class Supervisor:
         if isinstance(event, life.Died):
             self._memory.forget()
         self._tell_state()
-        if before.ending and isinstance(event, life.Died):
-            self._warm_up_again(before.ending.purpose)
+        if isinstance(event, life.Died) and self._wants_warmth and life.worth_another(before):
+            self._events.append(life.Start())
 
     def _next_run(self) -> bool:
         """Let a run that waits have a worker. Returns whether there is an event to be looked at."""
         if self._runs.any_waiting and self._life.accepts_run:
             run = self._runs.begin(self._now())
             self._events.append(life.RunGiven(run.id))
-        elif self._runs.any_waiting and not self._life.alive:
+        elif self._runs.any_waiting and self._life.may_start:
             self._events.append(life.Start())
         return bool(self._events)
 
-    def _warm_up_again(self, purpose: life.Purpose) -> None:
-        wanted = self._settings.worker.prewarm == "onOpen" and not self._closed
-        if wanted and purpose in ("cancelled", "timedOut"):
-            self._events.append(life.Start())
+    @property
+    def _wants_warmth(self) -> bool:
+        return self._settings.worker.prewarm == "onOpen" and not self._closed
 
     # ------------------------------------------------------------ actions
 
@@ -251,7 +252,7 @@ class Supervisor:
         run, known = self._runs.current, self._memory.known
         if run is None or self._exit is None:
             raise RuntimeError("a run was ended without a run, or without the death of its worker")
-        error = error_of_dead_worker(outcome, ending, self._exit, run.place, known.memory)
+        error = error_of_dead_worker(outcome, ending, self._exit, run.place, known.memory, self._stack())
         self._tell(self._runs.close_current(outcome, error, self._now(), known))
 
     def _refuse_runs(self, refused: life.RefuseRuns) -> None:
@@ -276,14 +277,11 @@ class Supervisor:
             self._exit = WorkerExit(None, None, str(error), ())
             self._apply(life.SpawnFailed(str(error)))
 
-    def _spare_command(self) -> WorkerCommand | None:
-        command = worker_command(self._settings, os.environ)
-        return command if command.is_ours else None
-
     def _give_run(self, process: WorkerProcess) -> None:
         run = self._runs.current
         if run is None:
             raise RuntimeError("a worker was to be given a run when there was none")
+        process.forget_stacks()
         try:
             process.send(execute_message(run.id, run.request, self._settings))
         except (TypeError, ValueError) as error:
@@ -299,9 +297,9 @@ class Supervisor:
         process.send(Ping(self._requests.number()))
 
     def _dump_stacks(self, process: WorkerProcess) -> None:
-        # Over ssh the process here is ssh, which would die of it.
-        if self._hearing.hello is not None and self._hearing.hello.pid == process.pid:
-            process.dump_stacks()
+        # Over ssh the process here is ssh, which would die of a signal.
+        if self._hearing.hello is not None:
+            process.dump_stacks(signals=self._hearing.hello.pid == process.pid)
 
     # ------------------------------------------------------------ the process
 
@@ -327,7 +325,11 @@ class Supervisor:
             now=self._now,
             started=self._started,
             exited=self._exited,
+            stack=self._stack,
         )
+
+    def _stack(self) -> str | None:
+        return self._process.stack if self._process is not None else None
 
     # ------------------------------------------------------------ questions
 
@@ -339,10 +341,7 @@ class Supervisor:
         return await self._requests.ask(process.send, make, seconds)
 
     async def _ask_memory(self, make: Callable[[int], ToWorker], seconds: float) -> MemoryReport:
-        answer = await self._ask(make, seconds)
-        if not isinstance(answer, MemoryReported):
-            raise NoAnswer("The worker answered another question than it was asked.")
-        return answer.report
+        return report_in(await self._ask(make, seconds))
 
     def _must_not_run(self, what: str) -> None:
         if self._runs.current is not None:

@@ -38,6 +38,7 @@ from dw_lsp.protocol import (
     RequestFailed,
     Shutdown,
     StartFailed,
+    TellStacks,
 )
 from dw_lsp.worker import standby
 from dw_lsp.worker.cancellation import Cancellation
@@ -60,10 +61,14 @@ def leave(status: int) -> None:
 
 
 class Worker:
-    """One worker process. Arguments: the channel to the supervisor; when the process began (`time.monotonic`)."""
+    """One worker process.
 
-    def __init__(self, channel: Channel, began: float):
-        self._channel, self._began = channel, began
+    Arguments: the channel to the supervisor; the descriptor that was its standard error; when the process began
+    (`time.monotonic`).
+    """
+
+    def __init__(self, channel: Channel, errors: int, began: float):
+        self._channel, self._errors, self._began = channel, errors, began
         self._work: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._runs: dict[str, Cancellation] = {}
         self._running: str | None = None
@@ -78,6 +83,7 @@ class Worker:
             ReportMemory: self._answer_memory,
             ClearMemory: self._queue_clear,
             Evict: self._queue_evict,
+            TellStacks: lambda _: faulthandler.dump_traceback(self._errors),
             Shutdown: self._shut_down,
         }
 
@@ -222,7 +228,7 @@ def main(standing_by: bool = False) -> int:
     end_with_parent(parent)
     channel = Channel(transport.incoming, transport.outgoing, functools.partial(leave, 0))
     channel.send(Hello(PROTOCOL_VERSION, os.getpid(), sys.executable, platform.python_version()))
-    worker = Worker(channel, began)
+    worker = Worker(channel, transport.errors, began)
     standby.send_logs_to(LogHandler(worker.log))
     worker.start_reading(Printed(printed, complained, worker.log))
     try:

@@ -67,8 +67,18 @@ def _import(name: str) -> None:
         library = name.partition(".")[0]
         raise CannotStart(
             f"{library} in {sys.executable} cannot be imported: {type(error).__name__}: {error}",
-            f"Install it again: {_install([library])} --force-reinstall",
+            _remedy(error, library),
         ) from error
+
+
+def _remedy(error: Exception, library: str) -> str:
+    """What to install: what is missing, or what does not fit, where the error names it; else the library itself."""
+    named = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
+    if isinstance(error, ModuleNotFoundError) and named and named != library:
+        return f"{library} needs {named}: {_install([named])}"
+    if named and named != library:
+        return f"{named} does not fit to {library}: {_install([library, named])} --upgrade"
+    return f"Install it again: {_install([library])} --force-reinstall"
 
 
 def _install(packages: list[str]) -> str:

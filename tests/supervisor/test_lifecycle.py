@@ -30,6 +30,7 @@ from dw_lsp.supervisor.life import (
     Lifecycle,
     Misbehaved,
     Progressed,
+    Reconsidered,
     RefuseRuns,
     RunDone,
     RunGiven,
@@ -56,7 +57,7 @@ LIMITS = Limits(
     closing=2,
     terminating=3,
     killing=10,
-    crashes=5,
+    crashes=3,
 )
 NO_PINGS = Limits(starting=120, stable=10, ping=None, progress=300, cancelling=10, leaving=5, closing=2, terminating=3)
 
@@ -171,45 +172,98 @@ def test_the_run_of_a_crashed_worker_crashed() -> None:
     assert story.life.run_id is None
 
 
+def again(story: Story) -> list[Action]:
+    """A worker is wanted, and the pause before it is over."""
+    story.then(Start())
+    return story.done or story.after(10).done
+
+
 def test_a_crash_at_the_start_leaves_the_runs_waiting_for_the_next_worker() -> None:
     story = starting().then(Died())
     assert (story.state, story.done) == ("crashed", [])
-    assert story.then(Start()).done == [Spawn()]
+    assert again(story) == [Spawn()]
 
 
-def test_five_crashes_in_a_row_are_enough() -> None:
+def test_a_crash_of_a_worker_that_was_of_use_is_followed_by_another_at_once() -> None:
+    assert busy().then(Died(), Start()).done == [Spawn()]
+    assert idle().after(10).then(Died(), Start()).done == [Spawn()]
+
+
+def test_a_crash_at_the_start_is_followed_by_a_pause_that_grows() -> None:
+    story = Story(Limits(pause=1, crashes=4)).then(Start())
+    for seconds in (1, 2, 4):
+        story.then(Died(), Start())
+        assert (story.state, story.done, story.life.may_start) == ("crashed", [], False)
+        assert story.after(seconds - 0.1).done == []
+        assert story.after(0.1).done == [Spawn()]
+
+
+def test_wanting_it_again_does_not_make_the_pause_longer() -> None:
+    story = starting().then(Died(), Start()).after(0.2).then(Start())
+    assert story.after(0.1).done == [Spawn()]
+
+
+def test_a_pause_can_be_broken_off() -> None:
+    story = starting().then(Died(), Start(), LeaveWanted("shutdown"))
+    assert (story.after(10).done, story.state) == ([], "stopped")
+    assert starting().then(Died(), Start(), LeaveWanted("restart")).done == [Spawn()]
+
+
+def test_three_crashes_at_the_start_are_enough() -> None:
     story = Story()
-    for _ in range(5):
-        assert story.then(Start()).done == [Spawn()]
+    for _ in range(3):
+        assert again(story) == [Spawn()]
         story.then(Died())
     [refusal] = story.then(Start()).done
     assert isinstance(refusal, RefuseRuns)
-    assert "5 times in a row" in refusal.reason
+    assert "3 times in a row" in refusal.reason
     assert refusal.tell_exit
     assert story.state == "crashed"
 
 
+def test_another_interpreter_is_another_chance() -> None:
+    story = Story()
+    for _ in range(3):
+        again(story)
+        story.then(Died())
+    assert story.then(Reconsidered(), Start()).done == [Spawn()]
+
+
 def test_a_stable_worker_wipes_out_the_crashes_before_it() -> None:
     story = Story()
-    for _ in range(4):
-        story.then(Start(), Died())
-    story.then(Start(), BecameReady()).after(9.9)
-    assert story.life.crashes == 4
+    for _ in range(2):
+        again(story)
+        story.then(Died())
+    again(story)
+    story.then(BecameReady()).after(9.9)
+    assert story.life.crashes == 2
     assert story.after(0.1).life.crashes == 0
+
+
+def test_a_worker_that_had_a_run_wipes_out_the_crashes_before_it() -> None:
+    story = Story()
+    for _ in range(2):
+        again(story)
+        story.then(Died())
+    again(story)
+    story.then(BecameReady(), RunGiven("r1"), Died())
+    assert story.life.crashes == 0
 
 
 def test_a_short_life_wipes_out_nothing() -> None:
     story = Story()
-    for _ in range(5):
-        story.then(Start(), BecameReady()).after(9)
+    for _ in range(3):
+        again(story)
+        story.then(BecameReady()).after(9)
         story.then(Died())
     assert isinstance(story.then(Start()).done[0], RefuseRuns)
 
 
 def test_a_restart_wipes_out_the_crashes() -> None:
     story = Story()
-    for _ in range(5):
-        story.then(Start(), Died())
+    for _ in range(3):
+        again(story)
+        story.then(Died())
     assert story.then(LeaveWanted("restart")).done == [Spawn()]
     assert (story.state, story.life.crashes) == ("starting", 0)
 
@@ -254,7 +308,8 @@ def test_a_worker_that_obeys_lives_on() -> None:
 
 def test_a_worker_that_does_not_obey_climbs_the_ladder() -> None:
     story = busy().then(CancelWanted())
-    assert story.after(10).done == [Terminate()]
+    assert story.after(10).done == [DumpStacks()]
+    assert story.after(0.2).done == [Terminate()]
     assert story.after(3).done == [Kill()]
     assert story.then(Died()).done == [EndRun("cancelled")]
     assert (story.state, story.life.crashes) == ("stopped", 0)
@@ -263,7 +318,7 @@ def test_a_worker_that_does_not_obey_climbs_the_ladder() -> None:
 def test_asking_twice_does_not_ask_the_worker_twice() -> None:
     story = busy().then(CancelWanted()).after(8)
     assert story.then(CancelWanted()).done == []
-    assert story.after(2).done == [Terminate()]
+    assert story.after(2).done == [DumpStacks()]
 
 
 def test_a_forced_cancel_does_not_ask() -> None:
@@ -273,11 +328,16 @@ def test_a_forced_cancel_does_not_ask() -> None:
 
 
 def test_an_end_of_the_run_after_the_signal_does_not_save_the_worker() -> None:
-    story = busy().then(CancelWanted()).after(10)
+    story = busy().then(CancelWanted()).after(10).after(0.2)
     story.then(RunDone())
     assert not story.life.accepts_run
     assert story.then(Died()).done == []
     assert story.state == "stopped"
+
+
+def test_an_end_of_the_run_before_the_signal_saves_it() -> None:
+    story = busy().then(CancelWanted()).after(10).then(RunDone()).after(10)
+    assert (story.state, story.life.ending, story.done) == ("idle", None, [])
 
 
 def test_a_worker_that_not_even_the_system_can_end_is_given_up() -> None:
@@ -297,8 +357,10 @@ def test_nothing_is_cancelled_when_nothing_runs() -> None:
 
 def test_a_run_without_progress_is_ended_with_a_look_at_its_stacks() -> None:
     story = busy().after(300)
-    assert story.done == [DumpStacks(), AskToCancel()]
-    assert story.after(10).done == [Terminate()]
+    assert story.done == [DumpStacks()]
+    assert story.after(0.2).done == [AskToCancel()]
+    assert story.after(9.8).done == [DumpStacks()]
+    assert story.after(0.2).done == [Terminate()]
     assert story.then(Died()).done == [EndRun("timedOut")]
     assert (story.state, story.life.crashes) == ("stopped", 0)
 
@@ -308,17 +370,22 @@ def test_progress_moves_the_limit() -> None:
     for _ in range(10):
         assert story.after(299).done == []
         story.then(Progressed())
-    assert story.after(300).done == [DumpStacks(), AskToCancel()]
+    assert story.after(300).done == [DumpStacks()]
 
 
 def test_being_heard_is_no_progress() -> None:
     story = busy().after(299)
-    assert story.then(Heard()).after(1).done == [DumpStacks(), AskToCancel()]
+    assert story.then(Heard()).after(1).done == [DumpStacks()]
 
 
 def test_a_worker_that_stops_when_the_time_is_over_lives_on() -> None:
     story = busy().after(300).then(RunDone())
     assert (story.state, story.life.ending) == ("idle", None)
+
+
+def test_a_run_that_ends_while_its_stacks_are_written_is_not_asked_to() -> None:
+    story = busy().after(300).then(RunDone()).after(0.2)
+    assert (story.done, story.state) == ([], "idle")
 
 
 def test_a_user_may_cancel_a_run_that_is_over_time() -> None:
@@ -329,8 +396,9 @@ def test_a_user_may_cancel_a_run_that_is_over_time() -> None:
 
 def test_progress_after_the_limit_does_not_bring_it_back() -> None:
     story = busy().after(300)
-    story.then(Progressed()).after(10)
-    assert story.done == [Terminate()]
+    story.then(Progressed()).after(0.2)
+    assert story.done == [AskToCancel()]
+    assert story.after(9.8).after(0.2).done == [Terminate()]
 
 
 def test_a_whole_run_has_its_own_limit() -> None:
@@ -338,7 +406,7 @@ def test_a_whole_run_has_its_own_limit() -> None:
     for _ in range(4):
         story.then(Progressed()).after(10)
     assert story.done == []
-    assert story.after(10).done == [DumpStacks(), AskToCancel()]
+    assert story.after(10).done == [DumpStacks()]
 
 
 def test_the_message_names_the_setting() -> None:
@@ -387,13 +455,14 @@ def test_a_late_answer_makes_it_busy_again() -> None:
 
 def test_an_unresponsive_run_is_ended_by_its_limit() -> None:
     story = busy(LIMITS).after(3).after(10).after(287)
-    assert story.done == [DumpStacks(), AskToCancel()]
+    assert story.done == [DumpStacks()]
 
 
 def test_an_unresponsive_worker_without_a_run_is_ended_as_a_crash() -> None:
     story = idle(LIMITS).after(3).after(10)
     assert story.after(59.9).done == []
-    assert story.after(0.1).done == [Terminate()]
+    assert story.after(0.1).done == [DumpStacks()]
+    assert story.after(0.2).done == [Terminate()]
     assert story.then(Died()).state == "crashed"
 
 
@@ -483,7 +552,7 @@ def test_a_worker_that_sends_nonsense_is_ended() -> None:
     story = busy().then(Misbehaved("no JSON"))
     assert story.done == [Terminate()]
     assert story.then(Died()).done == [EndRun("crashed")]
-    assert (story.state, story.life.crashes) == ("crashed", 1)
+    assert (story.state, story.life.crashes) == ("crashed", 0)
 
 
 def test_nonsense_at_the_start_fails_the_runs_that_wait() -> None:

@@ -170,7 +170,7 @@ async def test_the_end_of_its_input_ends_it() -> None:
 async def test_stacks_are_written_on_demand() -> None:
     process, ears = await start({}, [["log", "info", "here"], ["hang"]])
     await ears.until(lambda: any(isinstance(message, LogLine) for message in ears.messages))
-    process.dump_stacks()
+    process.dump_stacks(signals=True)
     await ears.until(lambda: "stack of the main thread" in ears.lines)
     process.kill()
     await ears.exit()
@@ -219,7 +219,7 @@ async def test_writing_to_a_dead_process_is_no_error() -> None:
     process.close_input()
     process.terminate()
     process.kill()
-    process.dump_stacks()
+    process.dump_stacks(signals=True)
 
 
 async def test_a_process_that_is_given_up_is_told_to_be_gone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -51,3 +52,24 @@ def test_warnings_and_records_come_through_one_handler(logging_as_it_was: None) 
     logging.getLogger("some.library").info("hello")
     logging.getLogger("httpx").info("GET /")
     assert [record.getMessage() for record in records] == ["UserWarning: be careful", "hello"]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            ModuleNotFoundError("No module named 'filelock'", name="filelock"),
+            "needs filelock: {python} -m pip install filelock",
+        ),
+        (
+            ImportError("cannot import name 'x' from 'huggingface_hub.utils'", name="huggingface_hub.utils"),
+            "huggingface_hub does not fit to diffusers: {python} -m pip install diffusers huggingface_hub --upgrade",
+        ),
+        (
+            OSError("libcudart.so.12: cannot open shared object file"),
+            "Install it again: {python} -m pip install diffusers",
+        ),
+    ],
+)
+def test_an_import_that_fails_names_the_package_at_fault(error: Exception, told: str) -> None:
+    assert told.format(python=sys.executable) in standby._remedy(error, "diffusers")

@@ -102,7 +102,7 @@ class Instruments:
         return hook
 
     def _stop_if_asked(self, module: torch.nn.Module, arguments: Any) -> None:
-        self._reporter.cancellation.check()
+        self._reporter.goes_on()
 
     # ------------------------------------------------------------ schedulers
 

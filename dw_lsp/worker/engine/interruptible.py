@@ -11,14 +11,11 @@ import contextlib
 import importlib
 import importlib.util
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch.overrides import TorchFunctionMode
 
-#: Signs of life of a load are not told more often than this.
-SECONDS_BETWEEN = 1.0
 #: Bytes that are asked of a network at once: the hub's own 10 MB are too long a wait on a slow line.
 CHUNK_BYTES = 1 << 20
 
@@ -26,20 +23,15 @@ CHUNK_BYTES = 1 << 20
 class LoadingWatch(TorchFunctionMode):
     """While it is entered, every call of torch on this thread is a place to stop, and a sign of life.
 
-    Arguments: `check` raises when the run should stop; `advanced` is told now and then that the load goes on.
+    Arguments: what is called each time; it raises when the run should stop.
     """
 
-    def __init__(self, check: Callable[[], None], advanced: Callable[[], None]):
+    def __init__(self, goes_on: Callable[[], None]):
         super().__init__()
-        self._check, self._advanced = check, advanced
-        self._told = time.monotonic()
+        self._goes_on = goes_on
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        self._check()
-        now = time.monotonic()
-        if now - self._told > SECONDS_BETWEEN:
-            self._told = now
-            self._advanced()
+        self._goes_on()
         return function(*args, **(kwargs or {}))
 
 

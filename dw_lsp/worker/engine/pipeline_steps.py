@@ -113,7 +113,7 @@ def _gathered(
         reporter.phase("loading", f"{prepared.chosen.__name__}: {name}", count, total, "component")
 
     components = context.resources.components
-    with LoadingWatch(context.cancellation.check, reporter.advanced):
+    with LoadingWatch(reporter.goes_on):
         return gather_components(
             prepared.required, wanted, components, context.loader, context.budget, listener, prepared.folder
         )

@@ -10,6 +10,8 @@ from dw_lsp.worker.cancellation import Cancellation
 
 #: Counts within one phase are not told more often than this; its first and last are always told.
 SECONDS_BETWEEN = 0.03
+#: A step that goes on without anything to be counted says so after this time.
+SECONDS_OF_SILENCE = 1.0
 #: Weight of the newest unit in the smoothed time of one.
 SMOOTHING = 0.3
 
@@ -32,6 +34,7 @@ class StepReporter:
         self._phase: Phase | None = None
         self._inner: str | None = None
         self._told = 0.0
+        self._heard = time.monotonic()
         self._unit_began: float | None = None
         self._units = 0
         self._seconds_per_unit: float | None = None
@@ -63,9 +66,13 @@ class StepReporter:
             return
         self._tell(message, current, total, unit, None)
 
-    def advanced(self) -> None:
-        """The step goes on, in a way that cannot be counted."""
-        self.send(Advanced(self.run_id))
+    def goes_on(self) -> None:
+        """The step goes on, in a way that is not counted. Raises `RunCancelled` when the run should stop."""
+        self.cancellation.check()
+        now = time.monotonic()
+        if now - self._heard > SECONDS_OF_SILENCE:
+            self._heard = now
+            self.send(Advanced(self.run_id))
 
     def unit_done(self, current: int, total: int | None, unit: str) -> None:
         """So many units of the phase are done now. Raises `RunCancelled` when the run should stop."""
@@ -90,7 +97,7 @@ class StepReporter:
     ) -> None:
         if self._phase is None:
             return
-        self._told = time.monotonic()
+        self._told = self._heard = time.monotonic()
         text = ": ".join(part for part in (self._inner, message) if part) or None
         self.send(
             StepProgress(

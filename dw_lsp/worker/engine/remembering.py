@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from dw_lsp.planning.step_store import (
     read_entry,
 )
 from dw_lsp.worker.engine.artifact_codec import CannotRestore, Contents
+from dw_lsp.worker.engine.whole_files import UNFINISHED, write_whole
 from dw_lsp.workflow.identity import bytes_digest, content_digest
 
 logger = logging.getLogger(__name__)
@@ -163,20 +163,12 @@ class StepMemory(StepStore):
         return contents[content](), "raw"
 
     def _write(self, path: str, data: bytes) -> None:
-        """Write a file, whole or not at all. A name that no other thread or process takes while it is unfinished."""
-        partial = f"{path}.{os.getpid()}.{threading.get_ident()}.partial"
+        """Write a file, whole or not at all, in a folder that may have to be made."""
         try:
-            stream = open(partial, "wb")  # noqa: SIM115 - closed below, on every way.
+            write_whole(path, data)
         except FileNotFoundError:
             self._make_folder(path)
-            stream = open(partial, "wb")  # noqa: SIM115
-        try:
-            with stream:
-                stream.write(data)
-            os.replace(partial, path)
-        except OSError:
-            Path(partial).unlink(missing_ok=True)
-            raise
+            write_whole(path, data)
 
     def _make_folder(self, path: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -232,6 +224,6 @@ def _files(folder: Path) -> list[tuple[str, int, float]]:
                 status = os.stat(path)
             except FileNotFoundError:
                 continue
-            if not name.endswith(".partial") or time.time() - status.st_mtime > _GIVEN_UP:
+            if not name.endswith(UNFINISHED) or time.time() - status.st_mtime > _GIVEN_UP:
                 found.append((path, status.st_size, status.st_mtime))
     return found

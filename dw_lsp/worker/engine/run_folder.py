@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dw_lsp.planning.output_names import safe_name
+from dw_lsp.worker.engine.whole_files import write_whole
 from dw_lsp.workflow.resolved import InvalidInput
 
 
@@ -51,13 +52,13 @@ class RunFolder:
         folder = self.path / subfolder if subfolder else self.path
         folder.mkdir(parents=True, exist_ok=True)
         place = _free(folder / name)
-        _write_whole(place, data)
+        write_whole(str(place), data)
         return WrittenFile(place, len(data), hashlib.sha256(data).hexdigest())
 
     def replace(self, name: str, data: bytes) -> Path:
         """Write a file of that name in place of an earlier one of this run (the manifest, as the run goes on)."""
         place = self.path / name
-        _write_whole(place, data)
+        write_whole(str(place), data)
         return place
 
 
@@ -79,12 +80,3 @@ def _free(wanted: Path) -> Path:
         number += 1
         place = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
     return place
-
-
-def _write_whole(place: Path, data: bytes) -> None:
-    partial = place.with_name(f".{place.name}.partial")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, place)
-    finally:
-        partial.unlink(missing_ok=True)

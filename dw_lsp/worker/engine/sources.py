@@ -162,7 +162,7 @@ def from_single_file(
         return _renewed(prepared.chosen, live), Loaded(live, known, (), records, 0.0)
     reporter.phase("loading", f"{prepared.chosen.__name__}: {file.name}")
     try:
-        with LoadingWatch(context.cancellation.check, reporter.advanced):
+        with LoadingWatch(reporter.goes_on):
             made = prepared.chosen.from_single_file(str(file), **_keywords(required.loading, prepared, context))
     except (OSError, ValueError) as error:
         raise InvalidInput(f"{file.name} cannot be loaded: {describe(error)}", place, step.name) from error

@@ -11,7 +11,7 @@ import diffusers
 import pytest
 import torch
 
-from dw_lsp.protocol import StepProgress
+from dw_lsp.protocol import Advanced, StepProgress
 from dw_lsp.worker.cancellation import Cancellation, RunCancelled
 from dw_lsp.worker.engine.instruments import Instruments, _blocks, steps_to_come
 from dw_lsp.worker.engine.progress import StepReporter
@@ -383,3 +383,14 @@ def test_a_second_loop_of_a_phase_is_timed_anew(monkeypatch: pytest.MonkeyPatch)
             now[0] += seconds
             told.reporter.unit_done(step, count, "step")
     assert told.messages[-1].seconds_per_unit == pytest.approx(5.0)
+
+
+def test_a_step_that_is_slow_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("dw_lsp.worker.engine.progress.time.monotonic", lambda: now[0])
+    told = Told()
+    told.reporter.phase("denoising")
+    for _ in range(30):
+        now[0] += 0.4
+        told.reporter.goes_on()
+    assert [message for message in told.messages if isinstance(message, Advanced)] == [Advanced("run")] * 10

@@ -1,0 +1,37 @@
+"""What Python's faulthandler writes to standard error: which of the stacks in it tells where a worker was."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_HEAD = re.compile(r"(Current thread|Thread) 0x[0-9a-f]+.*\(most recent call first\):")
+_FATAL = "Fatal Python error:"
+_FRAME = "  "
+
+
+def place_of_death(lines: Sequence[str]) -> str | None:
+    """The stack of the thread in which native code died, with its cause; `None` when no such thing was written."""
+    begin = next((index for index in range(len(lines) - 1, -1, -1) if lines[index].startswith(_FATAL)), None)
+    if begin is None:
+        return None
+    blocks = _blocks(lines[begin:])
+    own = next((frames for head, frames in blocks if head.startswith("Current")), None)
+    return "\n".join([lines[begin], *(own or ())])
+
+
+def place_of_main_thread(lines: Sequence[str]) -> str | None:
+    """The stack of the thread that does the work, which stands last in a dump; `None` when there is no dump."""
+    blocks = _blocks(lines)
+    return "\n".join(["Where it was (most recent call first):", *blocks[-1][1]]) if blocks else None
+
+
+def _blocks(lines: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Each thread's head and frames."""
+    found: list[tuple[str, list[str]]] = []
+    for line in lines:
+        if _HEAD.match(line):
+            found.append((line, []))
+        elif found and line.startswith(_FRAME):
+            found[-1][1].append(line)
+    return [(head, frames) for head, frames in found if frames]

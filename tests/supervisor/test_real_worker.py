@@ -1,0 +1,125 @@
+"""The supervisor with workers as users have them: torch, a pipeline, and what goes wrong in the middle of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dw_lsp.settings import ALLOWED_MODULES
+from dw_lsp.supervisor.deadlines import Limits
+from dw_lsp.supervisor.runs import RunRequest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODEL = ROOT / "workflows" / "models" / "shapes"
+#: The third call of the denoiser never returns, and never lets go of the interpreter's lock.
+HANGS = """
+import functools, re, diffusers
+forward = diffusers.UNet2DConditionModel.forward
+calls = [0]
+@functools.wraps(forward)
+def counted(*args, **kwargs):
+    calls[0] += 1
+    if calls[0] == 3:
+        hang_here()
+    return forward(*args, **kwargs)
+def hang_here():
+    re.match("(a+)+$", "a" * 64 + "b")
+diffusers.UNet2DConditionModel.forward = counted
+"""
+
+
+def drawing(steps: int, module: str | None = None) -> str:
+    configuration: dict[str, Any] = {"component_type": "StableDiffusionPipeline"}
+    if module is not None:
+        configuration["pre_load_modules"] = [module]
+    step = {
+        "name": "draw",
+        "pipeline": {
+            "configuration": configuration,
+            "from_pretrained_arguments": {"model_name": str(MODEL), "torch_dtype": "torch.float32"},
+            "arguments": {"prompt": "a red circle", "num_inference_steps": steps},
+        },
+        "result": {"content_type": "image/png"},
+    }
+    return json.dumps({"id": "real", "seed": 1, "steps": [step]})
+
+
+def request(text: str, folder: Path) -> RunRequest:
+    return RunRequest(
+        "file:///real.dw.json", text, str(folder / "real.dw.json"), (str(folder), str(ROOT)), output_directory="outputs"
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing reaches a thread that holds the lock there")
+async def test_a_hang_that_holds_the_interpreters_lock_is_told_with_its_place(make_front: Any, tmp_path: Path) -> None:
+    (tmp_path / "noisy.py").write_text(HANGS)
+    front = make_front(
+        {},
+        Limits(ping=0.3, answer=0.5, cancelling=0.5, spare=None),
+        worker={"command": (), "environment": {"PYTHONPATH": str(tmp_path)}},
+        security={"allowed_modules": (*ALLOWED_MODULES, "noisy")},
+        run={"timeout_seconds": 3.0},
+    )
+    finished = await front.finished(front.supervisor.submit(request(drawing(20, "noisy"), tmp_path)))
+    assert finished.outcome == "timedOut" and "unresponsive" in front.states()
+    assert "no sign of progress for 3 s" in finished.error.message and "denoising" in finished.error.message
+    first, innermost, *others = str(finished.error.traceback).splitlines()
+    assert first.startswith("Where it was") and innermost.endswith("in match")
+    assert others[0].endswith("in hang_here") and any("pipeline_steps.py" in line for line in others)
+    assert "unet" in finished.error.hint and "steps are kept" in finished.error.hint
+
+
+SERVER = """
+import asyncio, os, sys, time
+sys.path.insert(0, {root!r})
+from dw_lsp.settings import Settings
+from dw_lsp.supervisor.deadlines import Limits
+from dw_lsp.supervisor.events import RunProgress
+from dw_lsp.supervisor.runs import RunRequest
+from dw_lsp.supervisor.supervisor import Supervisor
+
+denoising = asyncio.Event()
+
+def hear(event):
+    if isinstance(event, RunProgress) and event.phase == "denoising" and (event.current or 0) > 2:
+        denoising.set()
+
+async def main():
+    supervisor = Supervisor(Settings(), hear, Limits(spare=0.01))
+    supervisor.prewarm()
+    while supervisor._standby.pid is None or not supervisor._standby._spare.said:
+        await asyncio.sleep(0.01)
+    folder = {folder!r}
+    supervisor.submit(RunRequest("file:///a", {text!r}, folder + "/a.dw.json", ({root!r},), output_directory=folder))
+    await denoising.wait()
+    print(supervisor.state.pid, supervisor._standby.pid, flush=True)
+    await asyncio.sleep(300)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no spare elsewhere")
+async def test_neither_worker_nor_spare_outlives_a_server_that_is_killed(alive: Any, tmp_path: Path) -> None:
+    program = textwrap.dedent(SERVER).format(root=str(ROOT), folder=str(tmp_path), text=drawing(999))
+    server = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    pids = [int(word) for word in server.stdout.readline().split()]
+    assert len(pids) == 2 and all(alive(pid) for pid in pids)
+    server.kill()
+    server.wait()
+    began = time.monotonic()
+    while any(alive(pid) for pid in pids) and time.monotonic() - began < 10:
+        time.sleep(0.005)
+    if "DW_TEST_SHOW" in os.environ:
+        print(f"gone {1000 * (time.monotonic() - began):.0f} ms after the server")
+    assert not any(alive(pid) for pid in pids)
+    server.communicate()
