@@ -62,18 +62,29 @@ _WANTED: dict[Purpose, str] = {
 
 def explain_exit(ending: Ending | None, exit: WorkerExit) -> WorkerExit:
     """The exit with the reason that we know better than the operating system: when we ended the worker ourselves."""
-    if ending is None or ending.purpose == "channelClosed":
+    if ending is None:
         return exit
     by = f" ({exit.signal})" if exit.signal else ""
     if ending.purpose in _WANTED:
         reason = f"{_WANTED[ending.purpose]}{by}."
     elif ending.purpose == "timedOut":
         reason = f"{ending.reason} The worker was ended{by}."
+    elif ending.purpose == "channelClosed":
+        reason = _after_its_channel(ending, exit)
     elif ending.purpose == "broken":
         reason = f"The worker does not keep to the protocol, so it was ended{by}: {ending.reason}."
     else:
         reason = ending.reason
     return dataclasses.replace(exit, reason=reason)
+
+
+def _after_its_channel(ending: Ending, exit: WorkerExit) -> str:
+    """A worker that dies closes its side of the channel as well; one that had to be ended had no other fault."""
+    if ending.rung != "leaving":
+        return f"The worker closed its side of the channel and went on, so it was ended ({exit.signal or exit.code})."
+    if exit.code == 0:
+        return "The worker closed its side of the channel and ended by itself."
+    return exit.reason
 
 
 def error_of_dead_worker(

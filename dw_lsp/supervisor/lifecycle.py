@@ -119,8 +119,8 @@ def _ready(life: Lifecycle, event: BecameReady, now: float, limits: Limits) -> S
 def _give_run(life: Lifecycle, event: RunGiven, now: float, limits: Limits) -> Step:
     if not life.accepts_run:
         raise ImpossibleEvent("a run for a worker that is about to end")
-    waits = life.deadlines.start(now, "run", "progress")
-    return replace(life, state="busy", run_id=event.run_id, deadlines=waits), (GiveRun(),)
+    waits = life.deadlines.stop("stable").start(now, "run", "progress")
+    return replace(life, state="busy", run_id=event.run_id, crashes=0, deadlines=waits), (GiveRun(),)
 
 
 def _heard(life: Lifecycle, event: Heard, now: float, limits: Limits) -> Step:
@@ -230,7 +230,7 @@ def _died(life: Lifecycle, event: Died, now: float, limits: Limits) -> Step:
     if purpose in ("startLimit", "broken") and life.state == "starting":
         # Another start would end in the same way.
         actions += (RefuseRuns("The worker could not be started.", tell_exit=True),)
-    of_use = life.run_id is not None or (life.state != "starting" and not life.deadlines.waiting("stable"))
+    of_use = life.state != "starting" and not life.deadlines.waiting("stable")
     return Lifecycle("crashed", crashes=0 if of_use else life.crashes + 1), actions
 
 

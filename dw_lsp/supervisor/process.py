@@ -105,6 +105,8 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         elif self._code is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGUSR1)
+                # One that was stopped from outside hears nothing but this.
+                os.kill(self.pid, signal.SIGCONT)
 
     def hand_over(self, listener: Listener) -> None:
         """Tell another listener from now on."""
@@ -121,6 +123,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             self._tree.terminate()
         else:
             self._signal(signal.SIGTERM)
+            self._signal(signal.SIGCONT)
         self.close_input()
 
     def kill(self) -> None:

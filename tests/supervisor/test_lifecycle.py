@@ -246,7 +246,7 @@ def test_a_worker_that_had_a_run_wipes_out_the_crashes_before_it() -> None:
         again(story)
         story.then(Died())
     again(story)
-    story.then(BecameReady(), RunGiven("r1"), Died())
+    story.then(BecameReady(), RunGiven("r1"), RunDone(), Died())
     assert story.life.crashes == 0
 
 
