@@ -531,7 +531,7 @@ async def test_a_frozen_worker_is_unresponsive_until_it_answers(make_front: Any)
 
 async def test_a_frozen_worker_can_be_got_rid_of(make_front: Any) -> None:
     front = make_front({}, QUICK)
-    run = front.submit(["freeze"])
+    run = front.submit(["freeze"], ["sleep", 60])
     await front.state("unresponsive")
     front.supervisor.cancel()
     assert (await front.finished(run)).outcome == "cancelled"

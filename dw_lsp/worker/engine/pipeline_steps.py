@@ -71,7 +71,7 @@ def _with_loras(
     started = time.monotonic()
     check_loras(prepared.step, type(pipeline), loras, False)
     resources = context.resources
-    with LoadingWatch(context.cancellation.check, reporter.advanced):
+    with LoadingWatch(reporter.goes_on):
         fresh, there = resources.loras.bring(pipeline, prepared.step, loras, loaded.keys, resources.components)
     context.ledger.note_components(fresh, there)
     seconds = time.monotonic() - started if fresh else 0.0
