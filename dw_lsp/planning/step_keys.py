@@ -26,6 +26,8 @@ KEY_FORMAT = 1
 #: Members of a pipeline that are in its key in a form of their own, or say nothing about its results.
 _OWN_FORM = frozenset({"arguments", "from_pretrained_arguments", "seed", "shared_components", "configuration", "loras"})
 _FREE_CONFIGURATION = frozenset({"shared_components", "component_type"})
+#: Members of a configuration that say how latents are decoded and where, not what they are.
+DECODING = frozenset({"vae", "offload", "exclude_from_cpu_offload"})
 _TO_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "pillow", "numpy")
 
@@ -36,11 +38,17 @@ def surroundings(versions: Mapping[str, str], device: str) -> str:
     return digest(str(KEY_FORMAT), __version__, canonical(told), device)
 
 
-def pipeline_definition(step: ResolvedStep, required: RequiredPipeline, reused: Mapping[str, str]) -> str | None:
+def pipeline_definition(
+    step: ResolvedStep,
+    required: RequiredPipeline,
+    reused: Mapping[str, str],
+    without: frozenset[str] = frozenset(),
+) -> str | None:
     """What a pipeline step defines, its call's arguments left out, as a digest.
 
-    Arguments: `reused` are the keys of components that it takes from earlier steps, by name. Returns `None` when
-    something of it cannot be identified: files that are not here yet, a configuration in a folder of its own.
+    Arguments: `reused` are the keys of components that it takes from earlier steps, by name; `without` are members of
+    its configuration that do not count. Returns `None` when something of it cannot be identified: files that are not
+    here yet, a configuration in a folder of its own.
     """
     loading = required.loading
     if any(part.where_from == "download" for part in required.parts) or any(
@@ -64,7 +72,7 @@ def pipeline_definition(step: ResolvedStep, required: RequiredPipeline, reused: 
         "parts": dict(parts),
         "loading": loading_identity(loading),
         "loras": [dict(each) for each in lora_settings(required.loras)],
-        "settings": {key: value for key, value in settings.items() if key not in _FREE_CONFIGURATION},
+        "settings": {key: settings[key] for key in settings.keys() - _FREE_CONFIGURATION - without},
         "more": {
             key: value for key, value in step.body.items() if key not in _OWN_FORM and key not in required.explicit
         },

@@ -129,15 +129,15 @@ def size_of(live: Any) -> int:
         return 0
     seen: dict[int, int] = {}
     for tensor in (*live.parameters(), *live.buffers()):
-        seen[id(tensor)] = _bytes_of(tensor)
+        seen[id(tensor)] = size_of_tensor(tensor)
     return sum(seen.values())
 
 
-def _bytes_of(tensor: torch.Tensor) -> int:
+def size_of_tensor(tensor: torch.Tensor) -> int:
     """Bytes of a tensor; of a quantized one, which stands for a wider type, those of what it really holds."""
     if hasattr(tensor, "__tensor_flatten__"):
         inner, _ = tensor.__tensor_flatten__()
-        return sum(_bytes_of(getattr(tensor, name)) for name in inner)
+        return sum(size_of_tensor(getattr(tensor, name)) for name in inner)
     return tensor.numel() * tensor.element_size()
 
 

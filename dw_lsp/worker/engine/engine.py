@@ -63,6 +63,7 @@ class Engine:
         """Drop every component and give the memory back."""
         self._resources.latent_views.clear()
         self._resources.single_files.clear()
+        self._resources.prompts.clear()
         self._components.drop_all()
         self._meter.forget()
 

@@ -20,6 +20,7 @@ from dw_lsp.worker.engine.artifacts import of_pipeline, of_task
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.manifest import RepeatableRun
 from dw_lsp.worker.engine.pipeline_steps import (
+    Call,
     ReadyPipeline,
     call_pipeline,
     load_components,
@@ -186,7 +187,8 @@ class WorkflowRun:
                     ready = in_use.enter_context(self._ready(definer, reporter))
                 live = self._live(step, values, arguments)
                 started = time.monotonic()
-                output = of_pipeline(call_pipeline(ready, step, live, own, self._context, reporter))
+                call = Call(live, own, self._keys.of_latents(definer, arguments, own))
+                output = of_pipeline(call_pipeline(ready, step, call, self._context, reporter))
                 yield fresh(output, key, own, time.monotonic() - started)
 
     def _begin_work(self) -> None:

@@ -37,6 +37,14 @@ _BLOCK_LISTS = ("blocks", "layers", "block", "layer")
 StepListener = Callable[[Any, Any, Any, Any, int, int], None]
 
 
+def denoisers(pipeline: Any) -> Iterator[tuple[str, torch.nn.Module]]:
+    """The models of a pipeline that denoise, by name."""
+    prefixes = tuple(prefix for prefix, phase in _PHASES if phase == "denoising")
+    for name, component in pipeline.components.items():
+        if isinstance(component, torch.nn.Module) and name.startswith(prefixes):
+            yield name, component
+
+
 class Instruments:
     """Watches one call of a pipeline; a context manager.
 

@@ -78,6 +78,10 @@ class Loras:
                 self._apply(model, wanted)
                 self._set[model] = wanted
 
+    def state_of(self, model: torch.nn.Module) -> str:
+        """What a model was set to, as text."""
+        return str(self._set.get(model, ()))
+
     def unsure(self, pipeline: Any) -> None:
         """Set a pipeline's models anew before their next call: something else may have changed the weights."""
         for model in pipeline.components.values():

@@ -19,6 +19,7 @@ from dw_lsp.worker.engine.devices import named_device, same_device
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.interruptible import LoadingWatch
+from dw_lsp.worker.engine.latents import DoesNotFit, KeptLatents
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
 from dw_lsp.worker.engine.prepare import PreparedPipeline
@@ -135,47 +136,69 @@ def ready_pipeline(pipeline: Any, loaded: Loaded, step: ResolvedStep, context: R
         yield ReadyPipeline(pipeline, loaded, device)
 
 
+@dataclass(frozen=True)
+class Call:
+    """One call of a pipeline: live arguments; the seed of its generator, `None` for none; the key of its latents."""
+
+    arguments: Mapping[str, Any]
+    seed: int | None
+    latents_key: str | None = None
+
+
 def call_pipeline(
-    ready: ReadyPipeline,
-    step: ResolvedStep,
-    arguments: Mapping[str, Any],
-    seed: int | None,
-    context: RunContext,
-    reporter: StepReporter,
+    ready: ReadyPipeline, step: ResolvedStep, call: Call, context: RunContext, reporter: StepReporter
 ) -> Any:
     """Call a pipeline once and return its output.
 
-    Arguments: `step` is the step that calls (of a `pipeline_reference`, not the one that loaded); `arguments` are live;
-    `seed` is this iteration's own, `None` for a call without a generator.
+    Arguments: `step` is the step that calls (of a `pipeline_reference`, not the one that loaded).
     Raises `StepFailed` when the pipeline fails.
     """
-    pipeline = ready.pipeline
-    for key, value in arguments.items():
+    for key, value in call.arguments.items():
         if isinstance(value, list) and not value:
             path = (step.kind, "arguments", key)
             raise InvalidInput(f"the list `{key}` is empty: nothing would be made", step.place(*path), step.name)
-    _renew_schedulers(pipeline)
-    given = dict(arguments)
-    if seed is not None and "generator" in inspect.signature(pipeline.__call__).parameters:
-        given.setdefault("generator", _generator(ready.device, seed))
-    previewer = _previewer(ready, context, reporter)
-    loras = context.resources.loras
-    loras.activate(pipeline, ready.loaded.loras)
-    if any(key.endswith("attention_kwargs") for key in given):
-        loras.unsure(pipeline)  # A scale in there is multiplied into the weights, and only roughly divided out again.
     try:
-        with Instruments(pipeline, reporter, previewer):
-            output = pipeline(**given)
-    except BaseException as error:
-        loras.unsure(pipeline)
-        if isinstance(error, InvalidInput) or not isinstance(error, Exception):
-            raise
-        doing = f"{type(pipeline).__name__} failed in step {step.name!r}"
+        try:
+            output = _called(ready, call, context, reporter)
+        except DoesNotFit:
+            output = _called(ready, dataclasses.replace(call, latents_key=None), context, reporter)
+    except InvalidInput:
+        raise
+    except Exception as error:
+        doing = f"{type(ready.pipeline).__name__} failed in step {step.name!r}"
         raise StepFailed(doing, step.name, step.place(step.kind, "arguments"), error) from error
     flagged = getattr(output, "nsfw_content_detected", None)
     if isinstance(flagged, (list, tuple)) and any(flagged):
         logger.warning("the safety checker of step %r has blackened %d image(s)", step.name, sum(map(bool, flagged)))
     return output
+
+
+def _called(ready: ReadyPipeline, call: Call, context: RunContext, reporter: StepReporter) -> Any:
+    """The output of a call: with a new scheduler and generator, the LoRAs set, what is known not computed again."""
+    pipeline, loaded, loras = ready.pipeline, ready.loaded, context.resources.loras
+    _renew_schedulers(pipeline)
+    given = dict(call.arguments)
+    if call.seed is not None and "generator" in inspect.signature(pipeline.__call__).parameters:
+        given.setdefault("generator", _generator(ready.device, call.seed))
+    loras.activate(pipeline, loaded.loras)
+    # A scale in there is multiplied into the weights, and only roughly divided out again.
+    scaled = any(key.endswith("attention_kwargs") for key in given)
+    try:
+        with contextlib.ExitStack() as around:
+            if not scaled:
+                around.enter_context(context.resources.prompts.used_by(pipeline, loaded.keys, loras.state_of))
+            kept = around.enter_context(KeptLatents(pipeline, call.latents_key, context.memory))
+            previewer = None if kept.resumed else _previewer(ready, context, reporter)
+            around.enter_context(Instruments(pipeline, reporter, previewer))
+            output = pipeline(**given)
+            kept.check(output)
+            return output
+    except BaseException:
+        scaled = True
+        raise
+    finally:
+        if scaled:
+            loras.unsure(pipeline)
 
 
 def _import_modules(step: ResolvedStep) -> None:

@@ -176,7 +176,8 @@ class Previewer:
             getattr(config, "shift_factor", None) or 0.0
         )
         with torch.no_grad():
-            pixels = self._vae.decode(latents.to(weight.device, weight.dtype)).sample[0].float().cpu()
+            decode = type(self._vae).decode  # Not the call's own: what that decodes is kept.
+            pixels = decode(self._vae, latents.to(weight.device, weight.dtype)).sample[0].float().cpu()
         return enlarged(_as_image((pixels / 2 + 0.5).permute(1, 2, 0).numpy()), 1)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dw_lsp.planning.input_files import InputFiles
+from dw_lsp.planning.input_files import InputFiles, names_pictures
 from dw_lsp.planning.step_keys import (
+    DECODING,
     iteration_key,
     path_arguments,
     pipeline_definition,
@@ -22,7 +23,7 @@ from dw_lsp.workflow.resolved import ResolvedStep
 
 #: Seeds are numbers of 64 bits; counting on from the last one begins at 0 again.
 LARGEST_SEED = 2**64
-_NO_PATHS: frozenset[str] = frozenset()
+_NOTHING: frozenset[str] = frozenset()
 
 
 class IterationKeys:
@@ -43,7 +44,13 @@ class IterationKeys:
     def of_pipeline(self, definer: PreparedPipeline, arguments: Any, seed: int | None) -> str | None:
         """The key of one call; `None` if no two such calls are the same."""
         definition = None if seed is None else self._definition(definer)
-        return None if definition is None else self._key(definition, arguments, seed, _NO_PATHS)
+        return None if definition is None else self._key(definition, arguments, seed, _NOTHING)
+
+    def of_latents(self, definer: PreparedPipeline, arguments: Any, seed: int | None) -> str | None:
+        """The key of what one call denoises: how that is decoded then does not count, unless pictures are encoded."""
+        encoded = isinstance(arguments, dict) and any(names_pictures(key) for key in arguments)
+        definition = None if seed is None else self._definition(definer, _NOTHING if encoded else DECODING)
+        return None if definition is None else self._key(f"latents {definition}", arguments, seed, _NOTHING)
 
     def of_task(self, command: str, whole_items: bool, arguments: Any) -> str | None:
         """The key of one call of a task."""
@@ -69,12 +76,12 @@ class IterationKeys:
     def _key(self, definition: str, arguments: Any, seed: int | None, paths: frozenset[str]) -> str | None:
         return iteration_key(definition, arguments, seed, self._context.surroundings, self._files, paths)
 
-    def _definition(self, definer: PreparedPipeline) -> str | None:
+    def _definition(self, definer: PreparedPipeline, without: frozenset[str] = _NOTHING) -> str | None:
         reused = self._reused_keys(definer) if definer.reused else {}
         # Steps with the same definition have the same components: `prepare` has looked at their files once.
-        known = (id(definer.required), *sorted(reused.items()))
+        known = (id(definer.required), without, *sorted(reused.items()))
         if known not in self._definitions:
-            self._definitions[known] = pipeline_definition(definer.step, definer.required, reused)
+            self._definitions[known] = pipeline_definition(definer.step, definer.required, reused, without)
         return self._definitions[known]
 
     def _reused_keys(self, definer: PreparedPipeline) -> Mapping[str, str]:

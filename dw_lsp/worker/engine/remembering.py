@@ -109,6 +109,18 @@ class StepMemory(StepStore):
         except OSError as error:
             self._complain(error)
 
+    def forget(self, key: str) -> None:
+        """Remove what is remembered under a key, with its contents. What cannot be removed is said, not raised."""
+        entry = self.find(key)
+        if entry is None:
+            return
+        try:
+            Path(self.entry_path(key)).unlink(missing_ok=True)
+            for name in entry.sizes:
+                Path(self.object_path(name)).unlink(missing_ok=True)
+        except OSError as error:
+            self._complain(error)
+
     def note_surroundings(self, surroundings: str) -> None:
         """Tell plans in which surroundings keys are made now."""
         if self.surroundings != surroundings:

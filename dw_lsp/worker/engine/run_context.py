@@ -18,6 +18,7 @@ from dw_lsp.worker.engine.loras import Loras
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.memory import Meter
 from dw_lsp.worker.engine.previews import ColourMap, SmallDecoder
+from dw_lsp.worker.engine.prompts import Prompts
 from dw_lsp.worker.engine.remembering import StepMemory
 from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
@@ -38,6 +39,7 @@ class Resources:
     single_files: dict[str, dict[str, str]] = field(default_factory=dict)
     memories: dict[Path, StepMemory] = field(default_factory=dict)
     loras: Loras = field(default_factory=Loras)
+    prompts: Prompts = field(default_factory=Prompts)
 
     def memory_of(self, output_directory: Path) -> StepMemory:
         """The store of remembered steps of an output directory."""

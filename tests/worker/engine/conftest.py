@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 import torch
+import transformers
 from diffusers import StableDiffusionPipeline
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
@@ -52,3 +54,136 @@ def with_alpha(file: Path, made: Path, alpha: float) -> None:
         tensors[f"{path}.lora_{direction}.weight"] = tensor
         tensors[f"{path}.alpha"] = torch.tensor(alpha)
     save_file(tensors, made)
+
+
+# ---------------------------------------------------------------- tiny pipelines of several families
+
+
+@pytest.fixture(scope="session")
+def families(tmp_path_factory: pytest.TempPathFactory, make: Any) -> dict[str, Path]:
+    """Folders with tiny pipelines of other families, made from configurations: untrained, but complete."""
+    folder = tmp_path_factory.mktemp("families")
+    made = {"sdxl": tiny_sdxl(make.model), "flux": tiny_flux(make.model), "video": tiny_video(make.model)}
+    for name, pipe in made.items():
+        pipe.save_pretrained(str(folder / name))
+    return {"sd": make.model, **{name: folder / name for name in made}}
+
+
+def tiny_text(model: Path) -> tuple[Any, Any]:
+    """The tokenizer and the text encoder of the shapes model."""
+    return (
+        transformers.CLIPTokenizer.from_pretrained(str(model / "tokenizer")),
+        transformers.CLIPTextModel.from_pretrained(str(model / "text_encoder"), dtype=torch.float32),
+    )
+
+
+def tiny_vae() -> Any:
+    """An autoencoder that halves the sides."""
+    return diffusers.AutoencoderKL(
+        block_out_channels=[8, 16],
+        down_block_types=["DownEncoderBlock2D"] * 2,
+        up_block_types=["UpDecoderBlock2D"] * 2,
+        latent_channels=4,
+        norm_num_groups=4,
+        layers_per_block=1,
+        sample_size=32,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        shift_factor=0.0,
+    )
+
+
+def tiny_sdxl(model: Path) -> Any:
+    """Two text encoders, one of which gives a pooled embedding, and a unet that takes the picture's size."""
+    torch.manual_seed(1)
+    tokenizer, text_encoder = tiny_text(model)
+    width = text_encoder.config.hidden_size
+    second = transformers.CLIPTextModelWithProjection(
+        transformers.CLIPTextConfig(**{**text_encoder.config.to_dict(), "projection_dim": 32, "hidden_size": width})
+    )
+    unet = diffusers.UNet2DConditionModel(
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        attention_head_dim=4,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        transformer_layers_per_block=1,
+        projection_class_embeddings_input_dim=6 * 8 + 32,
+        cross_attention_dim=2 * width,
+        norm_num_groups=4,
+    )
+    return diffusers.StableDiffusionXLPipeline(
+        vae=tiny_vae(),
+        text_encoder=text_encoder,
+        text_encoder_2=second.eval(),
+        tokenizer=tokenizer,
+        tokenizer_2=tokenizer,
+        unet=unet,
+        scheduler=diffusers.EulerDiscreteScheduler(),
+        add_watermarker=False,
+    )
+
+
+def tiny_t5(tokenizer: Any) -> Any:
+    """A text encoder of the kind that flow models use."""
+    config = transformers.T5Config(
+        vocab_size=len(tokenizer), d_model=32, d_kv=8, d_ff=32, num_layers=1, num_heads=4, feed_forward_proj="relu"
+    )
+    return transformers.T5EncoderModel(config).eval()
+
+
+def tiny_flux(model: Path) -> Any:
+    """A transformer over packed latents, with a flow-matching scheduler."""
+    torch.manual_seed(2)
+    tokenizer, text_encoder = tiny_text(model)
+    transformer = diffusers.FluxTransformer2DModel(
+        patch_size=1,
+        in_channels=16,
+        num_layers=1,
+        num_single_layers=1,
+        attention_head_dim=16,
+        num_attention_heads=2,
+        joint_attention_dim=32,
+        pooled_projection_dim=text_encoder.config.hidden_size,
+        axes_dims_rope=[4, 4, 8],
+    )
+    return diffusers.FluxPipeline(
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        vae=tiny_vae(),
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        text_encoder_2=tiny_t5(tokenizer),
+        tokenizer_2=tokenizer,
+        transformer=transformer,
+    )
+
+
+def tiny_video(model: Path) -> Any:
+    """A transformer over space and time, with an autoencoder of moving pictures."""
+    torch.manual_seed(3)
+    tokenizer, _ = tiny_text(model)
+    transformer = diffusers.WanTransformer3DModel(
+        patch_size=(1, 2, 2),
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=16,
+        out_channels=16,
+        text_dim=32,
+        freq_dim=32,
+        ffn_dim=32,
+        num_layers=1,
+        rope_max_seq_len=32,
+    )
+    vae = diffusers.AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    return diffusers.WanPipeline(
+        tokenizer=tokenizer,
+        text_encoder=tiny_t5(tokenizer),
+        vae=vae,
+        scheduler=diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
+        transformer=transformer,
+    )
