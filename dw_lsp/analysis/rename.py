@@ -84,8 +84,8 @@ def _grouped(places: Iterable[Mention], text: str) -> tuple[DocumentEdits, ...]:
 def _variable_refusal(symbol: Symbol, name: str, workspace: Workspace) -> str | None:
     if not _VARIABLE.fullmatch(name) or len(name) > LONGEST_NAME:
         return (
-            f"{quote(name)} is no name for a variable: it begins with a letter or _, goes on with letters, digits, "
-            f"_ and -, and has at most {LONGEST_NAME} characters."
+            f"{quote(name)} is no name for a variable: it begins with one of a to z, A to Z or _, goes on with these, "
+            f"digits and -, and has at most {LONGEST_NAME} characters."
         )
     workflow = workflow_of(symbol.document)
     if workflow is not None and any(variable.name == name for variable in workflow.variables):

@@ -2,15 +2,8 @@
 -- Environment: DW_PYTHON (interpreter with dw-lsp), DW_WORKSPACE (folder with workflows/).
 assert(vim.fn.has("nvim-0.11") == 1, "needs Neovim 0.11 or later")
 local python, workspace = os.getenv("DW_PYTHON"), os.getenv("DW_WORKSPACE")
-local failures, began = 0, vim.uv.hrtime()
-
-local function check(condition, name, detail)
-  if not condition then failures = failures + 1 end
-  local seconds = (vim.uv.hrtime() - began) / 1e9
-  io.write(("%s %-34s %5.1f s  %s\n"):format(condition and "ok  " or "FAIL", name, seconds, tostring(detail or "")))
-end
-
-local function wait(seconds, condition) return vim.wait(seconds * 1000, condition, 10) end
+local checks = dofile(vim.fs.joinpath(vim.fs.dirname(arg[0]), "checks.lua"))
+local check, wait = checks.check, checks.wait
 
 local heard = {}
 local function hear(method)
@@ -77,5 +70,4 @@ io.write("picture " .. path .. "\n")
 
 client:stop()
 check(wait(15, function() return client:is_stopped() end), "server stopped")
-io.write(("%d failed\n"):format(failures))
-os.exit(failures == 0 and 0 or 1)
+checks.finish()

@@ -1,0 +1,1 @@
+vim.filetype.add({ pattern = { [".*%.dw%.jsonc?"] = "dw-workflow" } })
