@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -309,3 +312,27 @@ def test_what_was_done_before_a_failure_is_kept(worker: Any, make: Any, tmp_path
     failed = worker.run(make.workflow(make.drawing(2), bad, seed=7), tmp_path)
     assert failed.outcome == "failed"
     assert outcomes(worker.run(make.workflow(make.drawing(2), seed=7), tmp_path)) == ["reused"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_a_sweep_goes_on_where_its_worker_was_killed(worker: Any, start_worker: Any, make: Any, tmp_path: Path) -> None:
+    for number in range(6):
+        Image.new("RGB", (64, 64), (40 * number, 0, 0)).save(tmp_path / f"{number}.png")
+    paths = [f"{number}.png" for number in range(6)]
+    sweep = make.drawing(
+        8, class_name="StableDiffusionImg2ImgPipeline", image="previous_result:pictures", strength=0.9
+    )  # fmt: skip
+    work = make.workflow(make.task("pictures", "gather_images", urls=paths), sweep, seed=3)
+    dying = start_worker()
+    dying.wait_for(Ready)
+    dying.begin(work, tmp_path)
+    dying.wait_for(StepProgress, lambda told: told.iteration == 3 and told.phase == "denoising" and told.current)
+    os.kill(dying.process.pid, signal.SIGKILL)
+    dying.process.wait(10)
+    resumed = worker.run(work, tmp_path)
+    denoised = {told.iteration for told in worker.heard(StepProgress) if told.phase == "denoising"}
+    assert resumed.outcome == "succeeded" and denoised == {3, 4, 5}
+    whole = worker.run(work, tmp_path, output_directory=str(tmp_path / "whole"))
+    assert [Path(each.path).read_bytes() for each in resumed.results] == [
+        Path(each.path).read_bytes() for each in whole.results
+    ]
