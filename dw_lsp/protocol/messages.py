@@ -67,13 +67,14 @@ class StepResult:
 
 @dataclass(frozen=True)
 class StepSummary:
-    """How one step of a run ended."""
+    """How one step of a run ended. `notes` say what was done otherwise than the text has it, and why."""
 
     name: str
     outcome: StepOutcome
     seconds: float = 0.0
     load_seconds: float = 0.0
     peak_bytes: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,8 @@ export interface StepSummary {
   readonly seconds: number;
   readonly loadSeconds: number;
   readonly peakBytes: number | null;
+  /** What was done otherwise than the text has it, and why. */
+  readonly notes: readonly string[];
 }
 
 export interface RunError {

@@ -80,6 +80,14 @@ class Components:
         release_memory()
         return True
 
+    def drop_others(self, keep: Collection[str]) -> tuple[Component, ...]:
+        """Forget every component but some and give all memory back that is not in use. Returns those with weights."""
+        with self._lock:
+            others = [key for key in self._residents if key not in keep]
+            gone = [self._residents.pop(key).record for key in others]
+        release_memory()
+        return tuple(record for record in gone if record.bytes)
+
     def drop_all(self) -> None:
         """Forget every component and give their memory back."""
         with self._lock:

@@ -19,10 +19,10 @@ from dw_lsp.worker.engine.artifact_codec import CannotRestore, live_values
 from dw_lsp.worker.engine.artifacts import of_pipeline, of_task
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.manifest import RepeatableRun
+from dw_lsp.worker.engine.out_of_memory import Relief
 from dw_lsp.worker.engine.pipeline_steps import (
     Call,
     ReadyPipeline,
-    call_pipeline,
     load_components,
     load_part,
     ready_pipeline,
@@ -34,6 +34,7 @@ from dw_lsp.worker.engine.recalling import LARGEST_SEED, IterationKeys, fresh
 from dw_lsp.worker.engine.references import Results, read_last_by
 from dw_lsp.worker.engine.remembering import Finished
 from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.worker.engine.sparing_calls import SparingCalls
 from dw_lsp.worker.engine.sub_workflows import error_in_child, handed_over, read_child, understand
 from dw_lsp.worker.tasks.registry import run_task
 from dw_lsp.workflow.iteration import combinations
@@ -47,6 +48,7 @@ class Surroundings:
     reporter: StepReporter
     prefix: str
     handed: Mapping[str, Artifact] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 class WorkflowRun:
@@ -61,6 +63,8 @@ class WorkflowRun:
         self._keys = IterationKeys(prepared, context)
         self._shared: dict[str, tuple[str, Any]] = {}
         self._step_load_seconds = 0.0
+        # What was done otherwise than the text has it; of a called workflow, told with the calling step.
+        self._notes: list[str] = caller.notes if caller else []
         self.load_seconds = 0.0  # Of all steps so far.
         self.all_reused = True  # Nothing had to be carried out so far.
         resources = context.resources
@@ -107,7 +111,8 @@ class WorkflowRun:
             seconds = time.monotonic() - started
             if caller is None:
                 peak = None if outcome == "reused" else context.resources.meter.peak()
-                summary = StepSummary(step.name, outcome, seconds, self._step_load_seconds, peak)
+                summary = StepSummary(step.name, outcome, seconds, self._step_load_seconds, peak, tuple(self._notes))
+                self._notes.clear()
                 context.ledger.steps[step.name] = summary
         if caller is None:
             written = tuple(publisher.written)
@@ -173,8 +178,8 @@ class WorkflowRun:
         chosen = self._combinations(step, step.body.get("arguments"), "arguments")
         seed = None if takes_no_generator(step) else base_seed(step, step.body, self._seed)
         definer = self._keys.pipeline_of(step, reporter)
-        with contextlib.ExitStack() as in_use:
-            ready: ReadyPipeline | None = None
+        calls = self._calls(step, definer, reporter)
+        with calls:
             for index, arguments in enumerate(chosen):
                 reporter.begin_iteration(index, len(chosen))
                 own = None if seed is None else (seed + index) % LARGEST_SEED
@@ -183,19 +188,31 @@ class WorkflowRun:
                     yield known
                     continue
                 self._begin_work()
-                if ready is None:
-                    ready = in_use.enter_context(self._ready(definer, reporter))
                 live = self._live(step, values, arguments)
                 started = time.monotonic()
                 call = Call(live, own, self._keys.of_latents(definer, arguments, own))
-                output = of_pipeline(call_pipeline(ready, step, call, self._context, reporter))
-                yield fresh(output, key, own, time.monotonic() - started)
+                output = of_pipeline(calls.call(call))
+                # What was made otherwise than the text says must not be taken for it later.
+                yield fresh(output, key if calls.as_written else None, own, time.monotonic() - started)
+
+    def _calls(self, step: ResolvedStep, definer: PreparedPipeline, reporter: StepReporter) -> SparingCalls:
+        return SparingCalls(
+            step,
+            definer,
+            lambda relief: self._ready(definer, reporter, relief),
+            lambda: {key for key, _ in self._shared.values()},
+            self._context,
+            reporter,
+            self._notes,
+        )
 
     def _begin_work(self) -> None:
         if self._caller is None:
             self._context.resources.meter.begin_peak()
 
-    def _ready(self, definer: PreparedPipeline, reporter: StepReporter) -> AbstractContextManager[ReadyPipeline]:
+    def _ready(
+        self, definer: PreparedPipeline, reporter: StepReporter, relief: Relief
+    ) -> AbstractContextManager[ReadyPipeline]:
         """The pipeline that a step defines, on its device, until the context is left."""
         context = self._context
         try:
@@ -212,7 +229,7 @@ class WorkflowRun:
         self._shared.update(
             {name: (loaded.keys[name], loaded.live[name]) for name in definer.shared & loaded.live.keys()}
         )
-        return ready_pipeline(pipeline, loaded, definer.step, context)
+        return ready_pipeline(pipeline, loaded, definer.step, context, relief)
 
     def _bring_shared(self, definer: PreparedPipeline, reporter: StepReporter) -> None:
         """Load what an earlier step shares where that step itself did not have to be carried out."""
@@ -303,7 +320,7 @@ class WorkflowRun:
                 seed = workflow.seed
                 if seed is None:
                     seed = ((base_seed(step, {}, self._seed) or 0) + index) % LARGEST_SEED
-                run = WorkflowRun(prepared, context, seed, Surroundings(reporter, prefix, handed))
+                run = WorkflowRun(prepared, context, seed, Surroundings(reporter, prefix, handed, self._notes))
                 artifacts = run.carry_out()
                 self._step_load_seconds += run.load_seconds
                 self.load_seconds += run.load_seconds
@@ -311,7 +328,7 @@ class WorkflowRun:
                 raise error_in_child(error, child, step) from error
             except StepFailed as error:
                 place = step.place("workflow", "path")
-                raise StepFailed(f"{child.path and child.path.name}: {error}", step.name, place, error.cause) from error
+                raise error.inside(f"{child.path and child.path.name}", step.name, place) from error
             finally:
                 reporter.inside(None)
             yield Iteration(artifacts, seed, reused=run.all_reused)

@@ -20,6 +20,7 @@ from dw_lsp.planning.loras import RequiredLora
 from dw_lsp.protocol import Component
 from dw_lsp.worker.engine.components import Components, device_of
 from dw_lsp.worker.engine.failures import describe
+from dw_lsp.worker.engine.out_of_memory import is_out_of_memory
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
@@ -121,7 +122,9 @@ class Loras:
             for model in models.values():
                 _remove(model, name)
                 self._set.pop(model, None)
-            if not isinstance(error, (ValueError, KeyError, RuntimeError, TypeError, OSError)):
+            if is_out_of_memory(error) or not isinstance(
+                error, (ValueError, KeyError, RuntimeError, TypeError, OSError)
+            ):
                 raise
             message = f"{file.name} cannot be loaded as a LoRA of {type(pipeline).__name__}: {_cause(error)}"
             raise InvalidInput(message, place, step.name, "Check that it was made for this kind of model.") from error

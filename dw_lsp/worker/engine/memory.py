@@ -97,6 +97,14 @@ class Meter:
         self.sample()
         return self._peak
 
+    def free(self) -> int | None:
+        """Bytes of the device's memory that nobody uses."""
+        if self._device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self._device)[0])
+        if self._device.type == "mps":
+            return max(0, int(torch.mps.recommended_max_memory()) - int(torch.mps.driver_allocated_memory()))
+        return host_memory().free
+
     def capacity(self) -> int | None:
         """Bytes of the device's memory in all."""
         if self._device.type == "cuda":

@@ -21,6 +21,7 @@ from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.interruptible import LoadingWatch
 from dw_lsp.worker.engine.latents import DoesNotFit, KeptLatents
 from dw_lsp.worker.engine.loras import check_loras
+from dw_lsp.worker.engine.out_of_memory import AS_WRITTEN, Relief
 from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.previews import Previewer, view_of
@@ -121,13 +122,15 @@ def _gathered(
 
 
 @contextlib.contextmanager
-def ready_pipeline(pipeline: Any, loaded: Loaded, step: ResolvedStep, context: RunContext) -> Iterator[ReadyPipeline]:
+def ready_pipeline(
+    pipeline: Any, loaded: Loaded, step: ResolvedStep, context: RunContext, relief: Relief = AS_WRITTEN
+) -> Iterator[ReadyPipeline]:
     """The pipeline on its device, with the switches that its step sets. Afterwards its components are as they were.
 
-    Arguments: `step` is the one that defines the pipeline.
+    Arguments: `step` is the one that defines the pipeline; `relief` changes its settings.
     """
     configuration = step.body.get("configuration")
-    settings = configuration if isinstance(configuration, dict) else {}
+    settings = relief.applied(configuration if isinstance(configuration, dict) else {})
     device = _device(settings, context)
     with contextlib.ExitStack() as undo:
         _place(pipeline, settings, device, undo)

@@ -1,0 +1,134 @@
+"""Memory has run out: how that is recognised, what is tried next in which order, and what is said when nothing helps.
+
+Decides only; `sparing_calls` carries it out.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from dw_lsp.text.syntax_tree import Value
+
+Offload = Literal["model", "sequential"]
+#: What a VAE can do to decode in parts; the first saves nothing on a single picture, the second on a small one.
+SAVING_SWITCHES = ("enable_slicing", "enable_tiling")
+#: How allocators that raise a plain RuntimeError (or OSError, out of native code) say it.
+_SAYINGS = (
+    "not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc",
+    "cublas_status_alloc_failed", "cudnn_status_alloc_failed", "os error 12",
+)  # fmt: skip
+_ASKED = re.compile(r"(?:tried to allocate|unable to allocate) ([\d.]+) ?(bytes|[KMGT]i?B)", re.IGNORECASE)
+_UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on the device or on the host."""
+    # Older releases have the device's error under `torch.cuda` only.
+    of_device = getattr(torch, "OutOfMemoryError", torch.cuda.OutOfMemoryError)
+    if isinstance(error, (MemoryError, of_device)):
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    said = str(error).lower()
+    return type(error).__name__ in ("RuntimeError", "OSError", "SafetensorError", "AcceleratorError") and any(
+        saying in said for saying in _SAYINGS
+    )
+
+
+def asked_bytes(error: BaseException) -> int | None:
+    """How much the failed allocation asked for, where its error tells."""
+    found = _ASKED.search(str(error))
+    return None if found is None else int(float(found[1]) * _UNITS[found[2][0].lower()])
+
+
+@dataclass(frozen=True)
+class Relief:
+    """How a step is carried out in less memory than its text says. `None` of all is how it is written."""
+
+    decode_in_parts: bool = False
+    offload: Offload | None = None
+
+    @property
+    def words(self) -> str:
+        """What is done, for people."""
+        done = ["VAE tiling and slicing"] if self.decode_in_parts else []
+        done += [f"{self.offload} offload"] if self.offload else []
+        return " and ".join(done) or "nothing else in memory"
+
+    def applied(self, settings: Mapping[str, Value]) -> Mapping[str, Value]:
+        """A pipeline's `configuration` with this put in."""
+        changed = dict(settings)
+        if self.decode_in_parts:
+            vae = settings.get("vae")
+            changed["vae"] = {**(vae if isinstance(vae, dict) else {}), **dict.fromkeys(SAVING_SWITCHES, True)}
+        if self.offload:
+            changed["offload"] = self.offload
+        return changed
+
+
+AS_WRITTEN = Relief()
+
+
+def next_relief(
+    tried: Relief, settings: Mapping[str, Value], device_type: str, switches: Collection[str], freed: bool
+) -> Relief | None:
+    """What to try after `tried` ran out of memory; `None` when nothing is left that would change anything.
+
+    Arguments: `settings` is the pipeline's `configuration` as written; `switches` are those of `SAVING_SWITCHES` that
+    its VAE has and that are off; `freed`: something else has just left memory, so that the same again may succeed.
+    """
+    if tried == AS_WRITTEN and (switches or freed):
+        return replace(tried, decode_in_parts=bool(switches))
+    if device_type == "cpu":
+        return None  # There is no other memory to offload to.
+    offload = tried.offload or settings.get("offload")
+    if offload == "sequential":
+        return None
+    return replace(tried, offload="sequential" if offload == "model" else "model")
+
+
+def ways_to_reduce(body: Mapping[str, Value], device_type: str) -> tuple[str, str, str]:
+    """The three ways to need less memory that promise most for this step.
+
+    Arguments: a pipeline's `body`, or that of a task.
+    """
+    first, second, third, *_ = _ways(body, device_type)
+    return first, second, third
+
+
+def _ways(body: Mapping[str, Value], device_type: str) -> Iterator[str]:
+    arguments, configuration = _object(body.get("arguments")), _object(body.get("configuration"))
+    images, frames = arguments.get("num_images_per_prompt"), arguments.get("num_frames")
+    width, height = arguments.get("width"), arguments.get("height")
+    if isinstance(images, int) and images > 1:
+        yield f"fewer pictures at once (`num_images_per_prompt` is {images})"
+    if isinstance(frames, int) and frames > 1:
+        yield f"fewer frames (`num_frames` is {frames})"
+    if isinstance(width, int) and isinstance(height, int):
+        yield f"a smaller picture ({width} x {height} now; half of both needs about a quarter)"
+    else:
+        yield "a smaller picture (set `width` and `height`)"
+    if device_type != "cpu" and configuration.get("offload") != "sequential":
+        yield '`"offload": "sequential"` in the configuration'
+    loading = _object(body.get("from_pretrained_arguments"))
+    if not str(loading.get("torch_dtype")).endswith("16"):
+        yield '`"torch_dtype": "torch.bfloat16"`, which halves the weights'
+    yield "a `quantization_config` for the largest component, or a smaller model"
+    yield "closing other programs that use the same memory"
+
+
+def _object(value: Any) -> Mapping[str, Value]:
+    return value if isinstance(value, dict) else {}
+
+
+def memory_words(size: int | None) -> str:
+    """A size for people."""
+    if size is None:
+        return "an unknown amount"
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"

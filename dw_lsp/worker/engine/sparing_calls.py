@@ -1,0 +1,156 @@
+"""The calls of one step's pipeline, made again in a more sparing way when memory runs out.
+
+Only the call that failed is made again: what earlier steps and iterations gave is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from dw_lsp.worker.engine.failures import StepFailed, release_frames
+from dw_lsp.worker.engine.out_of_memory import (
+    AS_WRITTEN,
+    SAVING_SWITCHES,
+    Relief,
+    asked_bytes,
+    is_out_of_memory,
+    memory_words,
+    next_relief,
+    ways_to_reduce,
+)
+from dw_lsp.worker.engine.pipeline_steps import Call, ReadyPipeline, call_pipeline
+from dw_lsp.worker.engine.prepare import PreparedPipeline
+from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.workflow.resolved import ResolvedStep
+
+logger = logging.getLogger(__name__)
+
+#: Makes the pipeline ready in a certain way, until the context is left.
+MakeReady = Callable[[Relief], AbstractContextManager[ReadyPipeline]]
+
+
+class SparingCalls:
+    """Calls the pipeline of one step as often as the step has iterations; a context manager.
+
+    Arguments: the step that calls; the pipeline's definition; how it is made ready; the keys of components that must
+    stay in memory besides its own; where what was done is noted.
+    """
+
+    def __init__(
+        self,
+        step: ResolvedStep,
+        definer: PreparedPipeline,
+        make_ready: MakeReady,
+        also_needed: Callable[[], set[str]],
+        context: RunContext,
+        reporter: StepReporter,
+        notes: list[str],
+    ):
+        self._step, self._definer, self._make_ready = step, definer, make_ready
+        self._also_needed, self._context, self._reporter = also_needed, context, reporter
+        self._in_use = contextlib.ExitStack()
+        self._ready: ReadyPipeline | None = None
+        self._switches: tuple[str, ...] = ()
+        self.relief = AS_WRITTEN
+        self._notes = notes
+
+    def __enter__(self) -> SparingCalls:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._put_away()
+
+    @property
+    def as_written(self) -> bool:
+        """Whether the results are those of the step's text: in parts, a VAE decodes a little differently."""
+        return not self.relief.decode_in_parts
+
+    def call(self, call: Call) -> Any:
+        """Call the pipeline and return its output.
+
+        Raises `StepFailed`: of type "OutOfMemory" when memory did not suffice in any way that could be tried.
+        """
+        while True:
+            try:
+                return self._call(call)
+            except StepFailed as error:
+                if not is_out_of_memory(error.cause):
+                    raise
+                failure = error
+                asked, told = asked_bytes(error.cause), type(error.cause).__name__
+                # From here on no frame of the failed call holds a tensor.
+                traceback = release_frames(error)
+            self._spare(failure, asked, told, traceback)
+
+    def _call(self, call: Call) -> Any:
+        if self._ready is None:
+            self._ready = self._in_use.enter_context(self._make_ready(self.relief))
+            self._switches = _switches(self._ready.pipeline)
+        return call_pipeline(self._ready, self._step, call, self._context, self._reporter)
+
+    def _spare(self, failure: StepFailed, asked: int | None, told: str, traceback: str) -> None:
+        """Prepare the next try, or raise when there is none."""
+        resources = self._context.resources
+        peak = resources.meter.peak()
+        self._put_away()
+        needed = {part.key for part in self._definer.required.parts} | self._also_needed()
+        gone = resources.components.drop_others(needed)
+        settings = self._definer.step.body.get("configuration")
+        written = settings if isinstance(settings, dict) else {}
+        device = resources.device.type
+        relief = next_relief(self.relief, written, device, self._switches, bool(gone))
+        if relief is None:
+            raise self._given_up(failure, asked, peak, told, traceback)
+        note = f"{self._asked(asked)}; "
+        if gone:
+            note += f"{', '.join(part.name for part in gone)} of other steps left memory; "
+        note += f"trying again with {relief.words}"
+        self.relief = relief
+        self._tell(note)
+        self._context.cancellation.check()
+
+    def _put_away(self) -> None:
+        self._ready = None
+        in_use, self._in_use = self._in_use, contextlib.ExitStack()
+        in_use.close()
+
+    def _asked(self, asked: int | None) -> str:
+        free = self._context.resources.meter.free()
+        request = "" if asked is None else f": another {memory_words(asked)} were asked for"
+        return f"step {self._step.name!r} ran out of memory{request} ({memory_words(free)} free after clearing up)"
+
+    def _tell(self, note: str) -> None:
+        self._notes.append(note)
+        logger.warning(note)
+
+    def _given_up(
+        self, failure: StepFailed, asked: int | None, peak: int | None, told: str, traceback: str
+    ) -> StepFailed:
+        device = self._context.resources.device.type
+        body = self._definer.step.body
+        arguments = self._step.body.get("arguments")
+        ways = ways_to_reduce({**body, "arguments": arguments}, device)
+        message = f"step {self._step.name!r} ran out of memory"
+        if peak is not None:
+            message += f": it needs at least {memory_words(peak + (asked or 0))}"
+            message += f", {memory_words(peak)} in use and another {memory_words(asked)} asked for" if asked else ""
+        if self._notes:
+            message += f". It was also tried with {self.relief.words}"
+        hint = "Three ways to need less: " + "; ".join(f"{number}. {way}" for number, way in enumerate(ways, 1)) + "."
+        self._tell(f"step {self._step.name!r}: nothing is left that would need less memory")
+        return StepFailed(message, failure.step, failure.range, failure.cause, "OutOfMemory", hint, traceback)
+
+
+def _switches(pipeline: Any) -> tuple[str, ...]:
+    """What the VAE of a pipeline could do to save memory and does not do yet."""
+    vae = getattr(pipeline, "vae", None)
+    return tuple(
+        name
+        for name in SAVING_SWITCHES
+        if hasattr(vae, name) and not getattr(vae, name.replace("enable", "use"), False)
+    )
