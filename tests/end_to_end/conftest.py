@@ -23,6 +23,22 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def misspelt(workspace: Path) -> Path:
+    """The workspace with a workflow in which a reference is misspelt, behind letters that are counted differently."""
+    text = (workspace / "workflows" / "shapes.dw.json").read_text(encoding="utf-8")
+    for old, new in (
+        ('"id": "shapes"', '"id": "emoji 🦊"'),
+        ('"prompt": "variable:prompt"', '/* é🦊 */ "prompt": "variable:motiv"'),
+        ('"a yellow star on a blue', '"a red square on a yellow'),
+    ):
+        assert old in text
+        text = text.replace(old, new)
+    (workspace / "workflows" / "emoji.dw.json").write_text(text, encoding="utf-8")
+    shutil.copy(workspace / "workflows" / "shapes.dw.json", workspace / "workflows" / "plain.json")
+    return workspace
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def editor(workspace: Path) -> AsyncIterator[Client]:
     """A connected editor on the workspace."""
