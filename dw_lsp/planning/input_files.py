@@ -24,6 +24,16 @@ def is_image_key(key: str) -> bool:
     return key == "image" or key.endswith("_image")
 
 
+def is_video_key(key: str) -> bool:
+    """Whether a value under this key is a video."""
+    return key == "video" or key.endswith("_video")
+
+
+def names_media(key: str) -> bool:
+    """Whether text under this key names a file that is read: a picture, a video, a list of them."""
+    return names_pictures(key) or is_video_key(key)
+
+
 def names_pictures(key: str) -> bool:
     """Whether text under this key names a picture, in a list too."""
     return is_image_key(key) or key in PICTURE_LISTS
@@ -31,7 +41,7 @@ def names_pictures(key: str) -> bool:
 
 def medium(value: Mapping[str, Any]) -> Any:
     """What an object with `media_type` holds; `None` for an object that is no medium."""
-    return value if value.get("media_type") == "image" and "location" in value else None
+    return value if value.get("media_type") in ("image", "video") and "location" in value else None
 
 
 def location_of(value: Any) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 from dw_lsp import __version__
 from dw_lsp.catalog.models import MODEL_INDEX, file_identity, looks_local
 from dw_lsp.planning.artifact import Artifact, plain_value
-from dw_lsp.planning.input_files import InputFiles, location_of, medium, names_pictures
+from dw_lsp.planning.input_files import InputFiles, location_of, medium, names_media
 from dw_lsp.planning.loras import lora_settings
 from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
 from dw_lsp.text.syntax_tree import Value
@@ -100,7 +100,7 @@ def iteration_key(
 
 def path_arguments(command: str | None) -> frozenset[str]:
     """The arguments of a task that are paths, though their names do not say so."""
-    return frozenset({"urls", "glob"}) if command == "gather_images" else frozenset()
+    return frozenset({"urls", "glob"}) if command in ("gather_images", "gather_videos") else frozenset()
 
 
 def base_seed(step: ResolvedStep, definition: Mapping[str, Value], run_seed: int | None) -> int | None:
@@ -141,7 +141,7 @@ class _Spelled:
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def _text(self, key: str, text: str) -> Any:
-        if names_pictures(key):
+        if names_media(key):
             return self._file(text)
         if key in self._paths:
             if key == "glob":
@@ -150,7 +150,7 @@ class _Spelled:
         return text
 
     def _object(self, key: str, value: dict[str, Any]) -> Any:
-        location = location_of(value) if names_pictures(key) or medium(value) is not None else None
+        location = location_of(value) if names_media(key) or medium(value) is not None else None
         if location is not None:
             return self._file(location)
         return {name: self.value(name, item) for name, item in value.items()}

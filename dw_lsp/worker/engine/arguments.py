@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from dw_lsp.planning.input_files import PENDING, location_of, medium, names_pictures
+from dw_lsp.planning.input_files import PENDING, is_video_key, location_of, medium, names_media
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput
@@ -17,11 +17,6 @@ logger = logging.getLogger(__name__)
 NOT_TYPES = frozenset({"content_type", "offload_type", "media_type"})
 #: How text that stands for something else begins.
 CONSTANT = "constant:"
-
-
-def is_video_key(key: str) -> bool:
-    """Whether a value under this key is a video."""
-    return key == "video" or key.endswith("_video")
 
 
 def is_type_key(key: str) -> bool:
@@ -45,13 +40,15 @@ class Arguments:
             self._check(key, value)
 
     def _live(self, key: str, value: Any) -> Any:
-        if names_pictures(key):
-            return self._picture(key, value)
+        if names_media(key):
+            return self._medium(key, value, is_video_key(key))
         if isinstance(value, list):
             return [self._live(key, item) for item in value]
         if isinstance(value, dict):
             location = medium(value)
-            return self._picture(key, location) if location is not None else self.live(value)
+            if location is not None:
+                return self._medium(key, location, value["media_type"] == "video")
+            return self.live(value)
         return self._text(key, value) if isinstance(value, str) else value
 
     def _text(self, key: str, value: str) -> Any:
@@ -69,23 +66,30 @@ class Arguments:
             return value
         return found
 
-    def _picture(self, key: str, value: Any) -> Any:
+    def _medium(self, key: str, value: Any, moving: bool) -> Any:
         if isinstance(value, list):
-            return [self._picture(key, item) for item in value]
+            return [self._medium(key, item, moving) for item in value]
         location = location_of(value)
-        return value if location is None else self._media.image(location)
+        if location is None:
+            return value
+        return self._media.video(location) if moving else self._media.image(location)
 
     def _check(self, key: str, value: Any) -> None:
         if isinstance(value, list):
             for item in value:
                 self._check(key, item)
-        elif names_pictures(key) or (isinstance(value, dict) and medium(value) is not None):
-            location = location_of(value)
-            if location is not None:
-                self._media.check(location)
-            elif not (value is None or (isinstance(value, str) and value.startswith(PENDING))):
-                raise InvalidInput(f'{key!r} should be a picture (a path, an address or {{"location": ...}})')
+        elif names_media(key) or (isinstance(value, dict) and medium(value) is not None):
+            self._check_medium(key, value)
         elif isinstance(value, dict):
             self.check(value)
         elif isinstance(value, str):
             self._text(key, value)
+
+    def _check_medium(self, key: str, value: Any) -> None:
+        moving = is_video_key(key) or (isinstance(value, dict) and value.get("media_type") == "video")
+        location = location_of(value)
+        if location is not None:
+            self._media.check(location, moving)
+        elif not (value is None or (isinstance(value, str) and value.startswith(PENDING))):
+            what = "video" if moving else "picture"
+            raise InvalidInput(f'{key!r} should be a {what} (a path, an address or {{"location": ...}})')

@@ -1,4 +1,4 @@
-"""Pictures that a workflow names, as live images: from files it may read and from public addresses."""
+"""Pictures and videos that a workflow names, as live images: from files it may read and from public addresses."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dw_lsp.worker.engine import videos
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.downloads import download, is_address
 from dw_lsp.workflow.resolved import InvalidInput
@@ -18,7 +19,7 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 
 
 class Media:
-    """Reads pictures for one workflow file.
+    """Reads pictures and videos for one workflow file.
 
     Arguments: what may be read; the folder where relative paths start; `check` raises when the run should stop.
     """
@@ -26,33 +27,48 @@ class Media:
     def __init__(self, allowed: AllowedPaths, folder: Path | None, check: Callable[[], None] = lambda: None):
         self._allowed, self._folder, self._check = allowed, folder, check
 
-    def check(self, location: str) -> None:
-        """Raise `InvalidInput` unless the picture can be there: an address, or a readable file in an allowed folder."""
+    def check(self, location: str, moving: bool = False) -> None:
+        """Raise `InvalidInput` unless the medium can be there: an address, or a readable file in an allowed folder."""
+        if moving and not videos.is_available():
+            raise InvalidInput(
+                f"the video {location!r} needs the package {videos.PACKAGE}, which the worker's Python does not have",
+                hint=f"Install it there: pip install {videos.PACKAGE}",
+            )
         if not is_address(location):
-            self._file(location)
+            self._file(location, "video" if moving else "image")
 
     def image(self, location: str) -> Image.Image:
         """The picture, upright, as RGB. Raises `InvalidInput` when it is not there, may not be read, or is none."""
+        return decode(self._bytes(location, "image"), location)
+
+    def video(self, location: str) -> list[Image.Image]:
+        """The frames of a video, as RGB. Raises `InvalidInput` as for a picture."""
+        return videos.decode_video(self._bytes(location, "video"), location, self._check)
+
+    def _bytes(self, location: str, kind: str) -> bytes:
         self._check()
         if is_address(location):
-            data = download(location, check=self._check)
-        else:
-            try:
-                data = self._file(location).read_bytes()
-            except OSError as error:
-                raise InvalidInput(f"the image {location!r} cannot be read: {error.strerror or error}") from error
-        return decode(data, location)
+            return download(location, check=self._check)
+        try:
+            return self._file(location, kind).read_bytes()
+        except OSError as error:
+            raise InvalidInput(f"the {kind} {location!r} cannot be read: {error.strerror or error}") from error
 
     def find(self, pattern: str) -> list[Path]:
         """The pictures that a pattern finds, sorted by path."""
         return [path for path in self._allowed.find(pattern, self._folder) if path.suffix.lower() in EXTENSIONS]
 
-    def _file(self, location: str) -> Path:
+    def find_videos(self, pattern: str) -> list[Path]:
+        """The videos that a pattern finds, sorted by path."""
+        found = self._allowed.find(pattern, self._folder)
+        return [path for path in found if path.suffix.lower() in videos.EXTENSIONS]
+
+    def _file(self, location: str, kind: str) -> Path:
         if location.lower().startswith("file:") or "://" in location:
             raise InvalidInput(f"{location!r} is no path and no http(s) address")
-        path = self._allowed.resolve(location, self._folder, "the image")
+        path = self._allowed.resolve(location, self._folder, f"the {kind}")
         if not path.is_file():
-            raise InvalidInput(f"there is no image {location!r} (looked for at {path})")
+            raise InvalidInput(f"there is no {kind} {location!r} (looked for at {path})")
         return path
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dw_lsp.planning.input_files import names_pictures
+from dw_lsp.planning.input_files import names_media
 from dw_lsp.planning.loras import RequiredLora
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
@@ -107,7 +107,7 @@ def _may_name_files(step: ResolvedStep) -> bool:
     """Whether an argument may be a picture's path, so that it depends on more than the text whether it is right."""
     if "may_name_files" not in step.facts:
         step.facts["may_name_files"] = any(
-            names_pictures(key) or (isinstance(value, dict) and "location" in value)
+            names_media(key) or (isinstance(value, dict) and "location" in value)
             for _, key, value in walk_values(step.body.get("arguments"), (step.kind, "arguments"))
         )
     return bool(step.facts["may_name_files"])
@@ -322,26 +322,29 @@ def _check_task_arguments(step: ResolvedStep, command: str, value: Value, path: 
     if not isinstance(value, dict):
         raise refuse(step, path, "arguments should be an object")
     pending = {str(place[len(path)]) for _, place in results_read(step) if place[: len(path)] == path}
-    pending |= {name for name, item in value.items() if is_result(item) or name in ("image", "images")}
+    pending |= {
+        name for name, item in value.items() if is_result(item) or name in ("images", "videos") or names_media(name)
+    }
     problem = check_arguments(command, value, pending)
     if problem is not None:
         raise refuse(step, path if problem.name is None else (*path, problem.name), problem.message)
 
 
 def _check_files(step: ResolvedStep, media: Media) -> None:
-    """The files that `gather_images` would read may be read; those of a pattern may still come into being."""
-    arguments = step.body.get("arguments")
-    if step.body.get("command") != "gather_images" or not isinstance(arguments, dict):
+    """The files that a gathering task would read may be read; those of a pattern may still come into being."""
+    arguments, command = step.body.get("arguments"), step.body.get("command")
+    if command not in ("gather_images", "gather_videos") or not isinstance(arguments, dict):
         return
+    moving = command == "gather_videos"
     urls, pattern = arguments.get("urls"), arguments.get("glob")
     key = "urls"
     try:
         for url in urls if isinstance(urls, list) else []:
             if isinstance(url, str) and not is_result(url):
-                media.check(url)
+                media.check(url, moving)
         key = "glob"
         if isinstance(pattern, str) and not is_result(pattern):
-            media.find(pattern)
+            media.find_videos(pattern) if moving else media.find(pattern)
     except InvalidInput as error:
         raise refuse(step, ("task", "arguments", key), error.message, error.hint) from error
 

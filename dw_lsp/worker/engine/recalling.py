@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dw_lsp.planning.input_files import InputFiles, names_pictures
+from dw_lsp.planning.input_files import InputFiles, names_media
 from dw_lsp.planning.step_keys import (
     DECODING,
     iteration_key,
@@ -48,7 +48,7 @@ class IterationKeys:
 
     def of_latents(self, definer: PreparedPipeline, arguments: Any, seed: int | None) -> str | None:
         """The key of what one call denoises: how that is decoded then does not count, unless pictures are encoded."""
-        encoded = isinstance(arguments, dict) and any(names_pictures(key) for key in arguments)
+        encoded = isinstance(arguments, dict) and any(names_media(key) for key in arguments)
         definition = None if seed is None else self._definition(definer, _NOTHING if encoded else DECODING)
         return None if definition is None else self._key(f"latents {definition}", arguments, seed, _NOTHING)
 

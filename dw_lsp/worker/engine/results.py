@@ -18,6 +18,7 @@ from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.artifact_codec import PNG_MODES, Reader, live
 from dw_lsp.worker.engine.artifacts import as_images, is_frames, kind_of
 from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
+from dw_lsp.worker.engine.videos import encode_video
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 DEFAULT_FPS = 8.0
@@ -134,6 +135,9 @@ def encode(
 
     The same artifact gives the same bytes. Raises `InvalidInput` when it does not fit the content type.
     """
+    if content_type == "video/mp4":
+        frames = as_images(value)
+        return encode_video(frames, _fps(result)), *frames[0].size
     if content_type in _FORMATS:
         return _encode_picture(value, content_type, result, metadata)
     if content_type.endswith("json"):
@@ -141,6 +145,12 @@ def encode(
     if not isinstance(value, str):
         raise InvalidInput(f"it is not a text but of the type {kind_of(value)}")
     return value.encode("utf-8", "surrogatepass"), None, None
+
+
+def _fps(result: Mapping[str, Value]) -> float:
+    """Frames a second, as the step's `result` says."""
+    rate = result.get("fps")
+    return float(rate) if isinstance(rate, (int, float)) else DEFAULT_FPS
 
 
 def _encode_json(value: Any) -> bytes:
@@ -157,11 +167,10 @@ def _encode_picture(
     images = as_images(value)
     options: dict[str, Any] = {}
     if content_type == "image/gif":
-        rate = result.get("fps")
-        fps = float(rate) if isinstance(rate, (int, float)) else DEFAULT_FPS
-        options = {"save_all": True, "append_images": images[1:], "duration": round(1000 / fps), "loop": 0}
+        duration = round(1000 / _fps(result))
+        options = {"save_all": True, "append_images": images[1:], "duration": duration, "loop": 0}
     elif len(images) != 1 or is_frames(value):
-        raise InvalidInput(f"it has {len(images)} frames", hint="Write frames as image/gif.")
+        raise InvalidInput(f"it has {len(images)} frames", hint="Write frames as video/mp4 or image/gif.")
     elif content_type == "image/png":
         return with_text(plain_png(images[0]), metadata), images[0].width, images[0].height
     elif content_type in ("image/jpeg", "image/jpg", "image/webp"):

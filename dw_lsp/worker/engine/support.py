@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from dw_lsp.planning.output_names import extension_of
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
-from dw_lsp.worker.engine.arguments import is_video_key
+from dw_lsp.worker.engine import videos
 from dw_lsp.worker.engine.pipeline_support import check_pipeline
 from dw_lsp.worker.engine.refusals import PathPart, not_yet, only, refuse
 from dw_lsp.worker.tasks.registry import TASKS, installation_hint, missing_packages
@@ -23,6 +22,8 @@ RESULT = frozenset({"content_type", "save", "file_base_name", "fps", "embed_meta
 _REFERENCES = ("prompt:", "asset:", "output:", "item:", "gather:", "constraint:")
 _SOURCES = ("from_file", "from_previous_result", "from_arguments")
 _SUBFOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*")
+#: The content type of moving pictures.
+VIDEO = "video/mp4"
 _WRITTEN = ("image/png", "image/jpeg", "image/jpg", "image/webp", "image/gif", "image/bmp", "image/tiff")
 
 
@@ -63,25 +64,18 @@ def _check_task(step: ResolvedStep) -> None:
 
 
 def _check_values(step: ResolvedStep, value: Value, path: tuple[PathPart, ...]) -> None:
-    for place, key, found in walk_values(value, path):
+    for place, _, found in walk_values(value, path):
         if isinstance(found, str) and found.startswith(_REFERENCES) and _is_reference(found):
             kind = found.partition(":")[0]
             raise refuse(step, place, f"`{kind}:` is not looked up by this engine yet ({found!r})")
         if isinstance(found, dict) and any(source in found for source in _SOURCES):
             source = next(source for source in _SOURCES if source in found)
             raise not_yet(step, (*place, source), f"`{source}`")
-        is_video = isinstance(found, dict) and found.get("media_type") == "video"
-        if is_video or (is_video_key(key) and found is not None and not _is_pending(found)):
-            raise not_yet(step, place, f"reading a video (`{key}`)")
 
 
 def _is_reference(text: str) -> bool:
     """Whether the whole text is one reference: a sentence that happens to begin with "prompt:" is not."""
     return not any(letter.isspace() for letter in text)
-
-
-def _is_pending(value: Any) -> bool:
-    return isinstance(value, str) and value.startswith("previous_result:")
 
 
 def walk_values(value: Value, path: tuple[PathPart, ...]) -> Iterator[tuple[tuple[PathPart, ...], str, Value]]:
@@ -102,7 +96,11 @@ def _check_result(step: ResolvedStep, result: Mapping[str, Value]) -> None:
     if not isinstance(content_type, str):
         raise refuse(step, ("result",), "a result needs a `content_type`, such as image/png")
     kind = content_type.partition(";")[0].strip().lower()
-    writable = kind in _WRITTEN or kind.endswith("json") or kind.startswith("text/")
+    if kind == VIDEO and not videos.is_available():
+        message = f"writing {content_type} needs the package {videos.PACKAGE}, which the worker's Python does not have"
+        hint = f"Install it there: pip install {videos.PACKAGE}"
+        raise refuse(step, ("result", "content_type"), message, hint)
+    writable = kind in (*_WRITTEN, VIDEO) or kind.endswith("json") or kind.startswith("text/")
     if extension_of(content_type) is None:
         raise refuse(step, ("result", "content_type"), f"{content_type!r} is no content type that results can have")
     if not writable or kind in ("text/html", "text/xml"):

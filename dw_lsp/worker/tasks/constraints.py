@@ -29,6 +29,16 @@ class Above:
 
 
 @dataclass(frozen=True)
+class NotBelow:
+    """A number that is the bound or larger."""
+
+    bound: float
+
+    def problem(self, value: Any) -> str | None:
+        return None if value >= self.bound and math.isfinite(value) else f"must be {self.bound} or above"
+
+
+@dataclass(frozen=True)
 class Between:
     """A number from `least` to `most`, both included."""
 
@@ -53,8 +63,14 @@ class MediaReader(Protocol):
     def image(self, location: str) -> Image.Image:
         """The picture at a path or http(s) address, as RGB."""
 
+    def video(self, location: str) -> list[Image.Image]:
+        """The frames of the video at a path or http(s) address, as RGB."""
+
     def find(self, pattern: str) -> list[Path]:
-        """The files that a pattern finds, in sorted order."""
+        """The pictures that a pattern finds, in sorted order."""
+
+    def find_videos(self, pattern: str) -> list[Path]:
+        """The videos that a pattern finds, in sorted order."""
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,17 @@ def gather_images(media: MediaReader, glob: str | None = None, urls: list[str] |
 
 def check_gather_images(arguments: Mapping[str, Any]) -> str | None:
     """What is wrong with the arguments of `gather_images` together."""
+    return _check_sources("gather_images", arguments)
+
+
+def check_gather_videos(arguments: Mapping[str, Any]) -> str | None:
+    """What is wrong with the arguments of `gather_videos` together."""
+    return _check_sources("gather_videos", arguments)
+
+
+def _check_sources(command: str, arguments: Mapping[str, Any]) -> str | None:
     if arguments.get("glob") is None and not arguments.get("urls"):
-        return "gather_images needs a 'glob' pattern or 'urls' that are not empty"
+        return f"{command} needs a 'glob' pattern or 'urls' that are not empty"
     return None
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union
 
 from PIL import Image
 
-from dw_lsp.worker.tasks import border, gather, grid, qr_code, resize, text
+from dw_lsp.worker.tasks import border, gather, grid, qr_code, resize, text, video
 from dw_lsp.worker.tasks.constraints import MediaReader, Task
 
 TASKS: Mapping[str, Task] = {
@@ -23,14 +23,20 @@ TASKS: Mapping[str, Task] = {
     "add_border_and_mask_with_size": Task(border.add_border_and_mask_with_size),
     "add_watermark": Task(border.add_watermark),
     "compose_text": Task(text.compose_text),
+    "concat_videos": Task(video.concat_videos),
     "crop_square": Task(resize.crop_square),
     "extract_sections": Task(text.extract_sections),
     "format_chat_message": Task(text.format_chat_message),
     "gather_images": Task(gather.gather_images, together=gather.check_gather_images),
+    "gather_videos": Task(video.gather_videos, {"av": "av"}, gather.check_gather_videos),
     "gather_inputs": Task(gather.gather_inputs),
     "get_dict_value": Task(gather.get_dict_value),
+    "get_first_frame": Task(video.get_first_frame),
+    "get_frame": Task(video.get_frame),
     "get_image_size": Task(resize.get_image_size),
+    "get_last_frame": Task(video.get_last_frame),
     "ingredients_grid": Task(grid.ingredients_grid),
+    "loop_frames": Task(video.loop_frames),
     "qr_code": Task(qr_code.qr_code, {"segno": "segno"}),
     "recenter_crop": Task(resize.recenter_crop),
     "resize_bucket": Task(resize.resize_bucket),
@@ -39,6 +45,8 @@ TASKS: Mapping[str, Task] = {
     "resize_rescale": Task(resize.resize_rescale),
     "select": Task(gather.select, together=gather.check_select),
     "strip_exif": Task(resize.strip_exif),
+    "trim_video": Task(video.trim_video),
+    "video_frames": Task(video.video_frames),
 }
 
 

@@ -71,7 +71,6 @@ def changed(make: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:
         (("configuration", "vae"), {"torch_dtype": "torch.float16"}),
         (("from_pretrained_arguments", "device_map"), "cuda"),
         (("from_pretrained_arguments", "quantization_config"), {}),
-        (("arguments", "video"), "clip.mp4"),
         (("arguments", "references"), [{"reference_type": "diffusers.X", "from_file": "a.png"}]),
         (("arguments", "prompt"), "prompt:animals/cat"),
         (("arguments", "image"), "asset:cat.png"),
@@ -94,7 +93,7 @@ def test_an_attention_backend_that_would_be_downloaded_runs_foreign_code(make: A
     assert "code from the hub" in error.message and place == '"flash_hub"'
 
 
-@pytest.mark.parametrize("content_type", ["video/mp4", "audio/wav", "model/gltf", "text/html"])
+@pytest.mark.parametrize("content_type", ["audio/wav", "model/gltf", "text/html"])
 def test_content_types_that_are_not_written(content_type: str, make: Any, refused: Any) -> None:
     step = make.drawing(1)
     step["result"]["content_type"] = content_type

@@ -89,10 +89,11 @@ def test_a_link_in_the_output_folder_is_not_followed_out_of_it(tmp_path: Path) -
 
 
 def test_no_partial_file_is_left(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(source: Any, target: Any) -> None:
+    def full(source: Any, target: Any, **_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dw_lsp.worker.engine.run_folder.os.replace", full)
+    for name in ("replace", "link"):
+        monkeypatch.setattr(f"dw_lsp.worker.engine.whole_files.os.{name}", full)
     with pytest.raises(InvalidInput, match="No space left on device"):
         write(folder, step_with(), FRAMES[0], Place("id", 0, 0))
     assert names_in(folder) == []
