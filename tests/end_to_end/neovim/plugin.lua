@@ -36,6 +36,8 @@ check(wait(20, function() return #vim.lsp.get_clients({ bufnr = buffer }) == 1 e
 vim.cmd.edit(workspace .. "/workflows/emoji.dw.json")
 buffer = vim.api.nvim_get_current_buf()
 check(vim.bo[buffer].filetype == "dw-workflow", "filetype", vim.bo[buffer].filetype)
+vim.cmd("syntax on")
+check(vim.bo[buffer].commentstring == "// %s" and vim.b[buffer].current_syntax == "dw-workflow", "comments and colours")
 check(wait(20, function() return #vim.lsp.get_clients({ bufnr = buffer }) == 1 end), "attached")
 local client = vim.lsp.get_clients({ bufnr = buffer })[1]
 check(#vim.lsp.get_clients({ name = "dw_lsp" }) == 1, "one server for both files")
