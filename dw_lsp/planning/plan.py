@@ -105,11 +105,13 @@ def plan(
     last_step: str | None = None,
     store: StepStore | None = None,
     seed: int | None = None,
+    device: str = "cpu",
 ) -> Plan:
     """What running the workflow would do.
 
     Arguments: `folder` is that of the workflow file; `residency` the components in the worker's memory by key;
-    `last_step` the step to stop after; `store` has the steps that are remembered, `seed` is the run's, if it has one.
+    `last_step` the step to stop after; `store` has the steps that are remembered, `seed` is the run's, if it has one;
+    `device` is the kind of the worker's.
     Raises `InvalidInput` when a model folder is named that is not there, or `last_step` names no step.
     """
     steps = steps_until(workflow, last_step)
@@ -117,10 +119,10 @@ def plan(
     recall = None if store is None else Recall(store, folder, lambda step: required[step.name], seed)
     reused = {step.name for step in steps if recall is not None and recall.remembers(step)}
     needed = _needed(steps, reused, required)
-    components = tuple(_planned(part, residency.get(part.key)) for part in needed.values())
+    components = tuple(_planned(part, residency.get(part.key), device) for part in needed.values())
     known = [part for defined in required.values() for part in (*defined.parts, *lora_parts(defined))]
     idle = {part.key: part for part in known if part.key not in needed}
-    there = tuple(_planned(part, residency[part.key]) for part in idle.values() if part.key in residency)
+    there = tuple(_planned(part, residency[part.key], device) for part in idle.values() if part.key in residency)
     counts = Counts(workflow)
     planned = tuple(
         PlannedStep(step.name, step.kind, counts.iterations(step), "reuse" if step.name in reused else "run")
@@ -168,12 +170,15 @@ def steps_until(workflow: ResolvedWorkflow, last_step: str | None) -> tuple[Reso
     return workflow.steps[: wanted.index + 1]
 
 
-def _planned(part: RequiredComponent, resident: Component | None) -> PlannedComponent:
+def _planned(part: RequiredComponent, resident: Component | None, device: str) -> PlannedComponent:
+    where: Where
     if resident is not None:
+        # What is on the CPU beside another device is parked there; of what has no weights it makes no difference.
+        where = "host" if device != "cpu" and resident.device == "cpu" and resident.bytes else "device"
         return PlannedComponent(
-            part.key, part.name, part.class_name, resident.bytes, resident.device, resident.seconds, "device"
+            part.key, part.name, part.class_name, resident.bytes, resident.device, resident.seconds, where
         )
-    where: Where = "disk" if part.where_from == "disk" else "download"
+    where = "disk" if part.where_from == "disk" else "download"
     return PlannedComponent(part.key, part.name, part.class_name, part.bytes, None, None, where)
 
 

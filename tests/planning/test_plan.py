@@ -92,6 +92,13 @@ def test_a_component_in_memory_is_on_the_device_and_costs_no_reading(folder: Pat
     assert warm.estimate.disk_bytes == 0
 
 
+def test_what_is_parked_beside_a_device_is_in_host_memory(folder: Path) -> None:
+    (part,) = planned(draw(), folder=folder).components
+    for place, where in (("cpu", "host"), ("cuda:0", "device")):
+        live = Component(part.key, "unet", "UNet", 1234, place, 0.5)
+        assert planned(draw(), folder=folder, residency={part.key: live}, device="cuda").components[0].where == where
+
+
 def test_a_model_that_is_not_here_leaves_the_sizes_open(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_CACHE", str(folder / "cache"))
     seen = planned(draw("owner/name"), folder=folder)

@@ -15,16 +15,18 @@ from typing import Any
 import torch
 
 from dw_lsp.protocol import Component
+from dw_lsp.worker.engine.eviction import Budgets, Held, moves
 from dw_lsp.worker.engine.host_memory import return_free_memory
 
 
 @dataclass(frozen=True)
 class Resident:
-    """A component in memory: what is told about it, the live object, and what has been put into it (LoRAs)."""
+    """A component in memory: what is told about it, the live object, what is inside (LoRAs), the turn of its last use."""
 
     record: Component
     live: Any
     inside: tuple[Component, ...] = ()
+    used: int = 0
 
     @property
     def bytes(self) -> int:
@@ -33,24 +35,29 @@ class Resident:
 
 
 class Components:
-    """The components in memory, least recently used first."""
+    """The components in memory, least recently used first, each on the device or parked in host memory."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._residents: dict[str, Resident] = {}
+        self._turn = 0
+
+    def begin_turn(self) -> None:
+        """A pipeline is about to be put together: what is used from now on is more recent than all before."""
+        self._turn += 1
 
     def get(self, key: str) -> Resident | None:
         """The component of that key, which counts as used now."""
         with self._lock:
             found = self._residents.pop(key, None)
             if found is not None:
-                self._residents[key] = found
+                found = self._residents[key] = replace(found, used=self._turn)
             return found
 
     def add(self, key: str, name: str, live: Any, seconds: float) -> Resident:
         """Keep a component that was just loaded. Arguments: `seconds` is what loading took."""
         record = Component(key, name, type(live).__name__, size_of(live), device_of(live), seconds)
-        resident = Resident(record, live)
+        resident = Resident(record, live, used=self._turn)
         with self._lock:
             self._residents[key] = resident
         return resident
@@ -102,27 +109,48 @@ class Components:
             replace(record, device=device_of(each.live)) for each in residents for record in (each.record, *each.inside)
         )
 
-    def make_room(self, needed: int, budget: int | None, keep: Collection[str]) -> tuple[Component, ...]:
-        """Let the least recently used components go until `needed` more bytes fit into the budget.
-
-        Arguments: `keep` are keys that must stay. Returns what had to go; when that is not enough, nothing more can be
-        done here, and the load itself will tell.
-        """
-        if budget is None:
-            return ()
-        gone: list[Component] = []
+    def bytes_on_device(self, one_tier: bool) -> int:
+        """Bytes of what is on the device now. Arguments: `one_tier`: the device is the host."""
         with self._lock:
-            used = sum(each.bytes for each in self._residents.values())
-            for key in [key for key in self._residents if key not in keep]:
-                if used + needed <= budget:
-                    break
-                dropped = self._residents.pop(key)
-                used -= dropped.bytes
-                gone.append(dropped.record)
-                del dropped
-        if any(record.bytes for record in gone):
+            return sum(each.bytes for key, each in self._residents.items() if _held(key, each, one_tier).on_device)
+
+    def make_room(
+        self, to_device: int, to_host: int, budgets: Budgets, keep: Collection[str]
+    ) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
+        """Let what is worth least go until so many more bytes fit into the budgets (see `eviction`).
+
+        Arguments: `keep` are keys that must stay. Returns what went to host memory, and what is gone.
+        """
+        with self._lock:
+            held = [_held(key, each, budgets.one_tier) for key, each in self._residents.items()]
+            found = moves(held, self._turn, to_device, to_host, budgets, keep)
+            gone = [self._residents.pop(key).record for key in found.drop]
+            leaving = [self._residents[key] for key in found.park]
+        parked: list[Component] = []
+        for resident in leaving:
+            if _park(resident.live):
+                parked.append(resident.record)
+                continue
+            with self._lock:
+                gone.append(self._residents.pop(resident.record.key).record)
+        if parked or gone:
+            leaving.clear()
             release_memory()
-        return tuple(gone)
+        return tuple(parked), tuple(gone)
+
+
+def _held(key: str, resident: Resident, one_tier: bool) -> Held:
+    on_device = one_tier or not device_of(resident.live).startswith("cpu")
+    return Held(key, resident.bytes, on_device, resident.record.seconds, resident.used)
+
+
+def _park(live: Any) -> bool:
+    """Move a component to host memory. Returns whether it can be there: some quantized ones cannot."""
+    try:
+        live.to("cpu")
+    except (ValueError, RuntimeError, NotImplementedError):
+        return False
+    return device_of(live).startswith("cpu")
 
 
 def settle_garbage() -> None:

@@ -24,8 +24,10 @@ from dw_lsp.worker.cancellation import Cancellation, RunCancelled
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.devices import default_device, device_name
+from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.execute import WorkflowRun
 from dw_lsp.worker.engine.failures import run_error
+from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
@@ -165,16 +167,26 @@ class _Run:
         request, resources = self._request, self._resources
         types = TrustedTypes(request.options.allowed_modules)
         allowed = AllowedPaths.of_run(request.roots, request.options.allowed_paths, path)
-        try:
-            budget = budget_bytes(request.options.memory_budget, resources.meter.capacity())
-        except ValueError as error:
-            raise InvalidInput(f"dw.memory.budget: {error}") from error
+        budgets = self._budgets()
         loader = Loader(types, allowed, request.options, resources.device)
         memory = resources.memory_of(self._output_directory(path))
         around = surroundings(resources.versions, resources.device.type)
         return RunContext(
-            request, self._send, self._cancellation, resources, types, allowed, loader, budget, memory, around
+            request, self._send, self._cancellation, resources, types, allowed, loader, budgets, memory, around
         )
+
+    def _budgets(self) -> Budgets:
+        options, resources = self._request.options, self._resources
+        found: list[int | None] = []
+        for name, setting, capacity in (
+            ("budget", options.memory_budget, resources.meter.capacity()),
+            ("hostBudget", options.host_memory_budget, host_memory().total),
+        ):
+            try:
+                found.append(budget_bytes(setting, capacity))
+            except ValueError as error:
+                raise InvalidInput(f"dw.memory.{name}: {error}") from error
+        return Budgets(found[0], found[1], resources.device.type == "cpu")
 
     def _output_directory(self, path: Path | None) -> Path:
         directory = Path(self._request.output_directory).expanduser()

@@ -98,9 +98,10 @@ class Meter:
         return self._peak
 
     def free(self) -> int | None:
-        """Bytes of the device's memory that nobody uses."""
+        """Bytes of the device's memory that nobody uses; on CUDA, what its allocator keeps for reuse counts as free."""
         if self._device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self._device)[0])
+            kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
+            return int(torch.cuda.mem_get_info(self._device)[0] + kept)
         if self._device.type == "mps":
             return max(0, int(torch.mps.recommended_max_memory()) - int(torch.mps.driver_allocated_memory()))
         return host_memory().free

@@ -26,6 +26,7 @@ from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, ga
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.previews import Previewer, view_of
 from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import change_schedulers
 from dw_lsp.worker.engine.sources import from_single_file, obtain
@@ -93,7 +94,8 @@ def _from_parts(
         for part in required.parts
         if part.name not in prepared.reused and (names is None or part.name in names)
     )
-    loaded = _gathered(prepared, wanted, context, reporter)
+    keep = frozenset(key for key, _ in shared.values())
+    loaded = _gathered(prepared, wanted, context, reporter, keep)
     live, keys = dict(loaded.live), dict(loaded.keys)
     for name in prepared.reused:
         keys[name], live[name] = shared[name]
@@ -109,16 +111,21 @@ def load_part(prepared: PreparedPipeline, name: str, context: RunContext, report
 
 
 def _gathered(
-    prepared: PreparedPipeline, wanted: frozenset[str], context: RunContext, reporter: StepReporter
+    prepared: PreparedPipeline,
+    wanted: frozenset[str],
+    context: RunContext,
+    reporter: StepReporter,
+    keep: frozenset[str] = frozenset(),
 ) -> Loaded:
     def listener(name: str, count: int, total: int) -> None:
         reporter.phase("loading", f"{prepared.chosen.__name__}: {name}", count, total, "component")
 
     components = context.resources.components
+    configuration = prepared.step.body.get("configuration")
+    offloaded = isinstance(configuration, dict) and bool(configuration.get("offload"))
+    room = Room(context.budgets, context.resources.meter.free, 0, offloaded, keep)
     with LoadingWatch(reporter.goes_on):
-        return gather_components(
-            prepared.required, wanted, components, context.loader, context.budget, listener, prepared.folder
-        )
+        return gather_components(prepared.required, wanted, components, context.loader, room, listener, prepared.folder)
 
 
 @contextlib.contextmanager

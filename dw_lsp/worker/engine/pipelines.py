@@ -21,6 +21,7 @@ from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.components import Components, Resident, settle_garbage
 from dw_lsp.worker.engine.loading import Loader
+from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.schedulers import defined_schedulers, fresh_schedulers
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -58,23 +59,22 @@ def gather_components(
     wanted: frozenset[str] | None,
     components: Components,
     loader: Loader,
-    budget: int | None,
+    room: Room,
     listener: LoadingListener,
     base: Path | None,
 ) -> Loaded:
     """The components of a pipeline: those in memory as they are, the missing ones loaded, one after another.
 
-    Arguments: `wanted` are the names that the pipeline class takes, `None` if it takes all; `budget` is what kept
-    components may fill, in bytes; `listener` may raise to stop between two components: what was loaded stays;
+    Arguments: `wanted` are the names that the pipeline class takes, `None` if it takes all; `room` is what
+    components may fill; `listener` may raise to stop between two components: what was loaded stays;
     `base` is where relative paths start.
     """
     started = time.monotonic()
+    components.begin_turn()
     parts = [part for part in required.parts if wanted is None or part.name in wanted]
     found: dict[str, Resident | None] = {part.key: components.get(part.key) for part in parts}
     missing = [part for part in parts if found[part.key] is None]
-    keep = {part.key for part in parts}
-    for record in components.make_room(sum(part.bytes or 0 for part in missing), budget, keep):
-        logger.info("%s left memory to make room", record.key)
+    room.make(components, missing, [each for each in found.values() if each is not None])
     loaded: list[Component] = []
     for count, part in enumerate(missing):
         listener(part.name, count, len(missing))

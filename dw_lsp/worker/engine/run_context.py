@@ -13,6 +13,7 @@ from dw_lsp.worker.cancellation import Cancellation
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.components import Components
+from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.loras import Loras
 from dw_lsp.worker.engine.media import Media
@@ -68,7 +69,7 @@ class Ledger:
 class RunContext:
     """One run's surroundings.
 
-    `folder` is where its files go, `budget` what kept components may fill, in bytes; `memory` has the steps of earlier
+    `folder` is where its files go, `budgets` what kept components may fill; `memory` has the steps of earlier
     runs, for `surroundings` like these.
     """
 
@@ -79,7 +80,7 @@ class RunContext:
     types: TrustedTypes
     allowed: AllowedPaths
     loader: Loader
-    budget: int | None
+    budgets: Budgets
     memory: StepMemory
     surroundings: str
     ledger: Ledger = field(default_factory=Ledger)

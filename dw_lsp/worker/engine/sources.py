@@ -25,9 +25,11 @@ from dw_lsp.worker.engine.components import Resident, settle_garbage
 from dw_lsp.worker.engine.failures import describe
 from dw_lsp.worker.engine.interruptible import LoadingWatch, watched_downloads
 from dw_lsp.worker.engine.loading import config_of_file
+from dw_lsp.worker.engine.out_of_memory import is_out_of_memory
 from dw_lsp.worker.engine.pipelines import Loaded, is_automatic, pipeline_class
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -156,15 +158,19 @@ def from_single_file(
     known = context.resources.single_files.get(note)
     residents = {name: context.resources.components.get(key) for name, key in (known or {}).items()}
     started = time.monotonic()
+    context.resources.components.begin_turn()
     if known is not None and all(residents.values()):
         live = {name: resident.live for name, resident in residents.items() if resident is not None}
         records = tuple(resident.record for resident in residents.values() if resident is not None)
         return _renewed(prepared.chosen, live), Loaded(live, known, (), records, 0.0)
     reporter.phase("loading", f"{prepared.chosen.__name__}: {file.name}")
+    Room(context.budgets, context.resources.meter.free).make(context.resources.components, required.parts, ())
     try:
         with LoadingWatch(reporter.goes_on):
             made = prepared.chosen.from_single_file(str(file), **_keywords(required.loading, prepared, context))
     except (OSError, ValueError) as error:
+        if is_out_of_memory(error):
+            raise
         raise InvalidInput(f"{file.name} cannot be loaded: {describe(error)}", place, step.name) from error
     seconds = time.monotonic() - started
     added: dict[str, Resident] = {}

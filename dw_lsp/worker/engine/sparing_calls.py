@@ -97,8 +97,9 @@ class SparingCalls:
         """Prepare the next try, or raise when there is none."""
         resources = self._context.resources
         peak = resources.meter.peak()
-        self._put_away()
         needed = {part.key for part in self._definer.required.parts} | self._also_needed()
+        needed |= set(self._ready.loaded.keys.values()) if self._ready is not None else set()
+        self._put_away()
         gone = resources.components.drop_others(needed)
         settings = self._definer.step.body.get("configuration")
         written = settings if isinstance(settings, dict) else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import pytest
 import torch
 
 from dw_lsp.protocol import MemoryReported, ReportMemory
+from dw_lsp.worker.engine import components as components_module
 from dw_lsp.worker.engine.components import Components, size_of
 from dw_lsp.worker.engine.devices import default_device, device_name, is_present, named_device, same_device
+from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
 
@@ -129,22 +132,47 @@ def test_shared_weights_count_once() -> None:
     assert size_of(object()) == 0
 
 
+ONE_TIER = partial(Budgets, host=None, one_tier=True)
+
+
 def test_the_least_recently_used_leave_first() -> None:
     components = filled("a", "b", "c")
     components.get("a")
-    gone = components.make_room(400, 1000, keep=())
-    assert [record.key for record in gone] == ["b", "c"] and keys(components) == ["a"]
+    parked, gone = components.make_room(400, 0, ONE_TIER(1000), keep=())
+    assert [record.key for record in gone] == ["b", "c"] and parked == () and keys(components) == ["a"]
+
+
+def test_what_was_used_in_a_later_turn_stays_though_it_came_first() -> None:
+    components = filled("a", "b")
+    components.begin_turn()
+    components.get("a")
+    components.make_room(400, 0, ONE_TIER(800), keep=())
+    assert keys(components) == ["a"]
 
 
 def test_what_is_needed_stays() -> None:
     components = filled("a", "b", "c")
-    components.make_room(400, 900, keep=("a", "b"))
+    components.make_room(400, 0, ONE_TIER(900), keep=("a", "b"))
     assert keys(components) == ["a", "b"]
 
 
 def test_without_a_budget_all_stay() -> None:
     components = filled("a", "b")
-    assert components.make_room(10**12, None, keep=()) == () and keys(components) == ["a", "b"]
+    assert components.make_room(10**12, 0, ONE_TIER(None), keep=()) == ((), ()) and keys(components) == ["a", "b"]
+
+
+def test_parked_components_come_back_without_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The moves between tiers, carried out: what a device would hold is told by hand, its bytes are real."""
+    components = filled("a", "b", "c")
+    away = {"a", "b", "c"}
+    monkeypatch.setattr(components_module, "device_of", lambda live: "cuda:0" if names[id(live)] in away else "cpu")
+    names = {id(resident.live): key for key, resident in components._residents.items()}
+    monkeypatch.setattr(torch.nn.Linear, "to", lambda self, device: away.discard(names[id(self)]))
+    live = {key: components.get(key).live for key in ("a", "b", "c")}  # type: ignore[union-attr]
+    parked, gone = components.make_room(800, 0, Budgets(1200, 400, False), keep=())
+    assert ([each.key for each in parked], [each.key for each in gone]) == (["b"], ["a"])
+    back = components.get("b")
+    assert back is not None and back.live is live["b"] and components.bytes_on_device(False) == 400
 
 
 def test_a_budget_of_the_settings_is_kept(worker: Any, make: Any, tmp_path: Path) -> None:

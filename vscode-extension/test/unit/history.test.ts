@@ -29,7 +29,7 @@ const finished = (runId: string, more: Partial<RunFinished> = {}): RunFinished =
   seconds: 0.42,
   runCount: 1,
   seed: 7,
-  steps: [{ name: 'draw', outcome: 'ran', seconds: 0.4, loadSeconds: 0, peakBytes: 3 * 1024 ** 3 }],
+  steps: [{ name: 'draw', outcome: 'ran', seconds: 0.4, loadSeconds: 0, peakBytes: 3 * 1024 ** 3, notes: [] }],
   results: [picture('draw', 0, `/out/${runId}.png`)],
   loaded: [],
   reused: [],
