@@ -21,7 +21,7 @@ from dw_lsp.worker.engine.host_memory import return_free_memory
 
 @dataclass(frozen=True)
 class Resident:
-    """A component in memory: what is told about it, the live object, what is inside (LoRAs), the turn of its last use."""
+    """A component in memory: what is told about it, the live object, what is inside (LoRAs), its last turn of use."""
 
     record: Component
     live: Any
