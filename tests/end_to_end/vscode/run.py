@@ -50,6 +50,10 @@ QUIET_EDITOR = {
     "files.hotExit": "off",
     "files.autoSave": "off",
     "workbench.enableExperiments": False,
+    "editor.minimap.enabled": False,
+    # What the tests type is typed as it is.
+    "editor.autoClosingQuotes": "never",
+    "editor.autoSurround": "never",
     "chat.commandCenter.enabled": False,
     "window.commandCenter": False,
 }

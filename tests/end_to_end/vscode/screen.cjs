@@ -17,7 +17,6 @@ let page;
 process.on('SIGTERM', () => setTimeout(() => process.exit(143), 500));
 
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const editorLine = (text) => page.locator('.monaco-editor .view-line', { hasText: text }).first();
 const lens = (text) => page.locator('.codelens-decoration a', { hasText: text }).first();
 const toast = (text) => page.locator('.notification-toast', { hasText: text }).first();
 const statusItem = (id) => page.locator(`[id="dw-lsp.dw-lsp.dwLsp.${id}"]`);
@@ -62,20 +61,26 @@ async function closeToasts() {
   }
 }
 
-/** Puts the cursor into a line and selects a text in it by its place. */
-async function typeOver(line, text, typed) {
-  await editorLine(line).click();
-  await page.keyboard.press('Home');
-  const whole = (await editorLine(line).innerText()).replace(/\u00a0/g, ' ').trimStart();
-  const start = whole.indexOf(text);
-  assert.notEqual(start, -1, `${text} is not in ${whole}`);
-  for (let i = 0; i < start; i += 1) await page.keyboard.press('ArrowRight');
-  await page.keyboard.down('Shift');
-  for (let i = 0; i < text.length; i += 1) await page.keyboard.press('ArrowRight');
-  await page.keyboard.up('Shift');
-  if (typed !== undefined) await page.keyboard.insertText(typed);
+/** Puts the cursor at the beginning of a line's text. */
+async function goToLine(number) {
+  await page.keyboard.press('Control+1');
+  await page.keyboard.press('Control+g');
+  await page.locator('.quick-input-widget input').first().fill(`:${number}`);
+  await page.keyboard.press('Enter');
+  await page.locator('.quick-input-widget').first().waitFor({ state: 'hidden', timeout: 5_000 });
   await page.keyboard.press('Home');
 }
+
+/** Types over all of a line but its indentation. */
+async function typeOver(number, text) {
+  await goToLine(number);
+  await page.keyboard.press('Shift+End');
+  await page.keyboard.insertText(text);
+  await page.keyboard.press('Home');
+}
+
+const PROMPT_LINE = 5; // of shapes.dw.json
+const STEPS_LINE = 6;
 
 const runKey = () => page.keyboard.press('Control+Enter');
 
@@ -93,7 +98,7 @@ const screen = {
   async 'completion knows the arguments of the call'() {
     await openFile('shapes.dw.json');
     await lens('Run Workflow').waitFor({ timeout: 20_000 });
-    await editorLine('"guidance_scale"').click();
+    await goToLine(25);
     await page.keyboard.press('End');
     await page.keyboard.insertText(',');
     await page.keyboard.press('Enter');
@@ -109,8 +114,7 @@ const screen = {
   },
 
   async 'a run shows its preview while the picture forms'() {
-    await editorLine('"num_inference_steps"').click();
-    await typeOver('"steps": 20', '20', '150');
+    await typeOver(STEPS_LINE, '"steps": 150,');
     await runKey();
     const frame = await results();
     await frame.locator('.running img.picture').waitFor({ timeout: FIRST_RUN_MS });
@@ -119,21 +123,21 @@ const screen = {
     assert.match(await statusItem('run').innerText(), /draw/);
     await picture('running');
     await frame.locator('.result:not(.running) img.picture').waitFor({ timeout: 60_000 });
-    await typeOver('"steps": 150', '150', '20');
+    await typeOver(STEPS_LINE, '"steps": 20,');
   },
 
   async 'the results stand in a strip, and the newest is shown'() {
-    for (const [from, to] of [
-      ['a yellow star on a blue background', 'a red circle on a white background'],
-      ['a red circle on a white background', 'a purple triangle on an orange background'],
-      ['a purple triangle on an orange background', 'a green square on a black background'],
+    for (const prompt of [
+      'a red circle on a white background',
+      'a purple triangle on an orange background',
+      'a green square on a black background',
     ]) {
       const frame = await results();
       const before = await frame.locator('#strip .entry').count();
-      await typeOver('"prompt": "a', from, to);
+      await typeOver(PROMPT_LINE, `"prompt": "${prompt}",`);
       await runKey();
       await frame.locator('#strip .entry').nth(before).waitFor({ timeout: 30_000 });
-      assert.match(await frame.locator('.result h2').innerText(), new RegExp(to));
+      assert.match(await frame.locator('.result h2').innerText(), new RegExp(prompt));
     }
     await pause(700);
     await picture('results');
@@ -179,12 +183,13 @@ const screen = {
   },
 
   async 'the error of a run stands at its step'() {
+    await page.keyboard.press('Control+1');
     await openFile('fails.dw.json');
     await lens('Run Workflow').waitFor({ timeout: 20_000 });
-    await editorLine('"id"').click();
+    await goToLine(2);
     await runKey();
     await toast('The run failed').waitFor({ timeout: 60_000 });
-    await editorLine('"get_image_size"').click();
+    await toast('The run failed').getByRole('button', { name: 'Go to Step' }).click();
     await page.locator('.monaco-editor .cdr.squiggly-error').first().waitFor({ timeout: 10_000 });
     await pause(500);
     await picture('error');
@@ -236,7 +241,7 @@ const beginner = {
   },
 
   async 'the workflow runs to a picture'() {
-    await page.locator('.monaco-editor .view-line').nth(5).click();
+    await goToLine(STEPS_LINE);
     await runKey();
     const frame = await results();
     await frame.locator('.result:not(.running) img.picture').waitFor({ timeout: FIRST_RUN_MS });

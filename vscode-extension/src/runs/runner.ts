@@ -74,13 +74,20 @@ export class Runner {
       if (error instanceof ServerUnavailable) {
         this.log.showError(messageOf(error), { 'Restart Language Server': () => this.server.restart() });
       } else {
-        this.log.showError(messageOf(error), {
+        this.log.showError(refusal(messageOf(error)), {
           'Show Problems': () => vscode.commands.executeCommand('workbench.actions.view.problems'),
         });
       }
       return undefined;
     }
   }
+}
+
+/** What the server refuses, without the name that its command has among programs. */
+function refusal(message: string): string {
+  const [, command, reason] = /^dw\.(\w+): (.*)$/s.exec(message) ?? [];
+  if (reason === undefined) return message;
+  return command === 'run' ? `Not run: ${reason}` : reason;
 }
 
 /** The text of an open document. */
