@@ -129,16 +129,6 @@ def test_what_decides_over_programs_and_safety_cannot_come_from_an_untrusted_wor
     assert {name for name in names if re.match(r"dw\.(security|worker|server)\.", name)} <= restricted
 
 
-def test_what_is_installed_is_what_the_worker_needs() -> None:
-    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    worker = re.search(r"^worker = \[\n(.*?)^\]", project, re.S | re.M)
-    listed = re.search(
-        r"REQUIREMENTS.*? = \[\n(.*?)\];", (EXTENSION / "src/server/packages.ts").read_text("utf-8"), re.S
-    )
-    assert worker and listed
-    assert re.findall(r"'([^']+)'", listed[1]) == re.findall(r'"([^"]+)"', worker[1])
-
-
 @pytest.mark.parametrize("template", sorted((EXTENSION / "templates").iterdir()), ids=lambda path: path.name)
 def test_a_template_has_no_mistakes_and_is_offered(template: Path) -> None:
     document = Document(template.as_uri(), template.read_text(encoding="utf-8"))

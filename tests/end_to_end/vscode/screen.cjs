@@ -21,7 +21,10 @@ const lens = (text) => page.locator('.codelens-decoration a', { hasText: text })
 const toast = (text) => page.locator('.notification-toast', { hasText: text }).first();
 const statusItem = (id) => page.locator(`[id="dw-lsp.dw-lsp.dwLsp.${id}"]`);
 
-async function picture(name) {
+/** @param still where the mouse is belongs to the picture; else it shows no hover of its own */
+async function picture(name, still = false) {
+  if (!still) await page.mouse.move(SIZE.width / 2, 6);
+  await pause(400);
   const file = path.join(pictures, `${name}.png`);
   await page.screenshot({ path: file });
   report.pictures.push(file);
@@ -91,7 +94,7 @@ const screen = {
     await page.locator('.view-line span', { hasText: 'promt' }).last().hover();
     await page.locator('.monaco-hover:not(.hidden) .hover-contents', { hasText: 'promt' }).first().waitFor({ timeout: 10_000 });
     await pause(400);
-    await picture('squiggle');
+    await picture('squiggle', true);
     await page.keyboard.press('Escape');
   },
 
@@ -175,7 +178,7 @@ const screen = {
     await statusItem('memory').hover();
     await page.locator('.monaco-hover:not(.hidden)', { hasText: 'UNet2DConditionModel' }).first().waitFor({ timeout: 10_000 });
     await pause(500);
-    await picture('memory');
+    await picture('memory', true);
     assert.match(await statusItem('memory').innerText(), /CPU \d+\.\d\/\d+\.\d GB/);
     await page.mouse.move(400, 300);
     await page.keyboard.press('Control+Shift+E');

@@ -5,17 +5,12 @@
 import { execFile } from 'node:child_process';
 import * as path from 'node:path';
 
-/** What the worker needs, as the project's `worker` extra has it. */
-export const REQUIREMENTS: readonly string[] = [
-  'torch>=2.4',
-  'diffusers>=0.35',
-  'transformers>=4.48',
-  'accelerate>=1.0',
-  'peft>=0.15',
-  'safetensors>=0.4.5',
-  'pillow>=10.3',
-  'segno>=1.6',
-];
+/** What the worker needs: the requirements of the extra `worker` in the metadata of a distribution. */
+export function workerRequirements(metadata: string): readonly string[] {
+  return [...metadata.matchAll(/^Requires-Dist: ([^;\r\n]+); *extra *== *['"]worker['"]\r?$/gm)].map((found) =>
+    (found[1] ?? '').replace(/\s+/g, ''),
+  );
+}
 
 /** Without these nothing can be run; names as they are imported. */
 const NEEDED = ['torch', 'diffusers', 'transformers'];
@@ -89,11 +84,17 @@ export interface Installation {
 }
 
 /**
+ * @param requirements what is installed, as pip takes it
  * @param folder where a virtual environment is made if the interpreter takes no packages
  * @param windows whether programs of an environment stand in `Scripts`
  */
-export function installation(into: WorkerInterpreter, folder: string, windows: boolean): Installation {
-  const install = ['-m', 'pip', 'install', ...REQUIREMENTS];
+export function installation(
+  into: WorkerInterpreter,
+  requirements: readonly string[],
+  folder: string,
+  windows: boolean,
+): Installation {
+  const install = ['-m', 'pip', 'install', ...requirements];
   const takesPackages = into.environment || !into.managed;
   if (takesPackages) {
     const withPip = into.pip ? [] : [[into.executable, '-m', 'ensurepip'] as const];

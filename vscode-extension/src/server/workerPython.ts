@@ -2,13 +2,15 @@
  * Keeps the worker in the right Python: finds it, says what it lacks with a way to mend that, and has the worker start
  * anew, once, when it is another one. Knows no runs.
  */
+import { readdirSync, readFileSync } from 'node:fs';
+import * as path from 'node:path';
 import * as vscode from 'vscode';
 
 import type { Buttons, Log } from '../log.js';
 import { pathSetting, surroundings } from './client.js';
 import type { Interpreters } from './interpreters.js';
 import { installInTerminal } from './installTerminal.js';
-import { installation, listed, type WorkerInterpreter } from './packages.js';
+import { installation, listed, workerRequirements, type WorkerInterpreter } from './packages.js';
 import { selectInterpreter } from './selecting.js';
 
 export class WorkerPython implements vscode.Disposable {
@@ -71,7 +73,7 @@ export class WorkerPython implements vscode.Disposable {
       return;
     }
     const folder = surroundings().workspaceFolder ?? this.context.globalStorageUri.fsPath;
-    const steps = installation(found, folder, process.platform === 'win32');
+    const steps = installation(found, this.requirements(), folder, process.platform === 'win32');
     const well = await installInTerminal(steps);
     if (!well) {
       this.log.showError('The installation did not end well. The terminal says why.', this.remedies(found));
@@ -79,6 +81,15 @@ export class WorkerPython implements vscode.Disposable {
     }
     await this.useFromNowOn(steps.executable);
     await this.look(steps.executable);
+  }
+
+  /** As the bundled server's own metadata has them. */
+  private requirements(): readonly string[] {
+    const bundle = path.join(this.context.extensionPath, 'bundled');
+    const own = readdirSync(bundle).find((name) => /^dw_lsp-.*\.dist-info$/.test(name));
+    if (own === undefined)
+      throw new Error(`The extension is incomplete: ${bundle} does not say what the worker needs.`);
+    return workerRequirements(readFileSync(path.join(bundle, own, 'METADATA'), 'utf8'));
   }
 
   /** Where another one is set, or nothing would find this one by itself. */

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { installation, listed, lookInto, type WorkerInterpreter } from '../../src/server/packages.js';
+import {
+  installation,
+  listed,
+  lookInto,
+  workerRequirements,
+  type WorkerInterpreter,
+} from '../../src/server/packages.js';
 import { workerCandidatesOf } from '../../src/server/resolve.js';
 
 const PYTHON: WorkerInterpreter = {
@@ -13,8 +19,20 @@ const PYTHON: WorkerInterpreter = {
   pip: true,
 };
 
+const NEEDED = ['torch>=2.4', 'diffusers>=0.35'];
+
+test('what the worker needs is read from the metadata, and nothing else', () => {
+  const metadata = [
+    'Requires-Dist: pygls<3,>=2.1',
+    "Requires-Dist: torch>=2.4; extra == 'worker'",
+    "Requires-Dist: ray>=2.40; extra == 'ray'",
+    'Requires-Dist: peft >=0.15 ; extra == "worker"',
+  ].join('\n');
+  assert.deepEqual(workerRequirements(metadata), ['torch>=2.4', 'peft>=0.15']);
+});
+
 test('an environment of the user gets the libraries itself', () => {
-  const { commands, executable, reason } = installation(PYTHON, '/w', false);
+  const { commands, executable, reason } = installation(PYTHON, NEEDED, '/w', false);
   assert.equal(executable, '/v/bin/python');
   assert.equal(reason, undefined);
   assert.deepEqual(commands[0]?.slice(0, 4), ['/v/bin/python', '-m', 'pip', 'install']);
@@ -23,17 +41,17 @@ test('an environment of the user gets the libraries itself', () => {
 
 test("a system's Python is left alone: an environment is made for the workspace", () => {
   const system = { ...PYTHON, executable: '/usr/bin/python3', environment: false };
-  const { commands, executable, reason } = installation(system, '/w', false);
+  const { commands, executable, reason } = installation(system, NEEDED, '/w', false);
   assert.equal(executable, '/w/.venv/bin/python');
   assert.deepEqual(commands[0], ['/usr/bin/python3', '-m', 'venv', '/w/.venv']);
   assert.equal(commands[1]?.[0], executable);
   assert.match(reason ?? '', /belongs to the system/);
-  assert.equal(installation(system, 'C:\\w', true).executable, 'C:\\w\\.venv\\Scripts\\python.exe');
+  assert.equal(installation(system, NEEDED, 'C:\\w', true).executable, 'C:\\w\\.venv\\Scripts\\python.exe');
 });
 
 test('a Python that nobody manages takes packages, with pip made first where it has none', () => {
   const own = { ...PYTHON, environment: false, managed: false, pip: false };
-  assert.deepEqual(installation(own, '/w', false).commands[0], ['/v/bin/python', '-m', 'ensurepip']);
+  assert.deepEqual(installation(own, NEEDED, '/w', false).commands[0], ['/v/bin/python', '-m', 'ensurepip']);
 });
 
 test('a real interpreter says what it has', async () => {
