@@ -198,7 +198,7 @@ def _called(ready: ReadyPipeline, call: Call, context: RunContext, reporter: Ste
             if not scaled:
                 around.enter_context(context.resources.prompts.used_by(pipeline, loaded.keys, loras.state_of))
             kept = around.enter_context(KeptLatents(pipeline, call.latents_key, context.memory))
-            previewer = None if kept.resumed else _previewer(ready, context, reporter)
+            previewer = None if kept.resumed else _previewer(ready, given, context, reporter)
             around.enter_context(Instruments(pipeline, reporter, previewer))
             output = pipeline(**given)
             kept.check(output)
@@ -251,7 +251,9 @@ def _renew_schedulers(pipeline: Any) -> None:
             pipeline.register_modules(**{name: renewed})
 
 
-def _previewer(ready: ReadyPipeline, context: RunContext, reporter: StepReporter) -> Previewer | None:
+def _previewer(
+    ready: ReadyPipeline, given: Mapping[str, Any], context: RunContext, reporter: StepReporter
+) -> Previewer | None:
     """What makes this call's previews; `None` where they are off, or the latent space is of an unknown kind."""
     scheduler, vae = getattr(ready.pipeline, "scheduler", None), ready.loaded.live.get("vae")
     if not context.options.preview_enabled or scheduler is None or vae is None:
@@ -262,7 +264,9 @@ def _previewer(ready: ReadyPipeline, context: RunContext, reporter: StepReporter
     view = views[key]
     if view is None:
         return None
-    previewer = Previewer(view, vae, scheduler, context.options.preview_every_steps, reporter.send)
+    width, height = given.get("width"), given.get("height")
+    size = (width, height) if isinstance(width, int) and isinstance(height, int) else None
+    previewer = Previewer(view, vae, scheduler, context.options.preview_every_steps, reporter.send, size)
     previewer.begin(reporter.run_id, reporter.step, reporter.iteration)
     return previewer
 

@@ -15,15 +15,21 @@ import torch
 from PIL import Image
 
 from dw_lsp.protocol import PreviewMade, StepProgress
+from dw_lsp.worker.cancellation import Cancellation
+from dw_lsp.worker.engine import previews
+from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.previews import (
     ColourMap,
     Previewer,
     SmallDecoder,
+    enlarged,
     fit_colour_map,
+    picture_latents,
     predicted_clean,
-    to_image,
+    rgb_of,
     view_of,
 )
+from dw_lsp.worker.engine.progress import StepReporter
 
 SCHEDULERS = [
     "DDIMScheduler",
@@ -64,7 +70,7 @@ def test_the_map_knows_the_colours(linear: Any) -> None:
     for wanted in ((1.0, 0.0, 0.0), (0.0, 0.0, 1.0), (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)):
         pixels = torch.tensor(wanted).reshape(1, 3, 1, 1).expand(1, 3, 64, 64) * 2 - 1
         latents = linear.encode(pixels).latent_dist.mode() * linear.config.scaling_factor
-        shown = numpy.asarray(to_image(latents[0].numpy(), colours))[32, 32] / 255
+        shown = rgb_of(latents[0], colours)[4, 4].numpy() / 255
         assert numpy.abs(shown - wanted).max() < 0.02, (wanted, shown)
 
 
@@ -86,7 +92,7 @@ def test_latents_that_are_not_finite_get_no_map(linear: Any, monkeypatch: pytest
 
 
 def test_a_small_decoder_is_used_itself(vae: Any) -> None:
-    assert view_of(vae) == SmallDecoder(4)
+    assert view_of(vae) == SmallDecoder(4, 4)
     assert view_of(torch.nn.Linear(1, 1)) is None
 
 
@@ -156,22 +162,164 @@ def test_a_failing_preview_costs_one_warning_and_not_the_run(caplog: pytest.LogC
 
 
 def test_small_pictures_are_made_large_enough_to_look_at() -> None:
-    colours = ColourMap(numpy.zeros((4, 3)), numpy.array([1.0, 0.0, 0.0]), 1)
-    assert to_image(numpy.zeros((4, 8, 4)), colours).size == (64, 128)
-    assert to_image(numpy.zeros((4, 128, 256)), ColourMap(colours.weights, colours.offset, 8)).size == (512, 256)
+    assert enlarged(Image.new("RGB", (4, 8)), 1).size == (64, 128)
+    assert enlarged(Image.new("RGB", (256, 128)), 8).size == (512, 256)
 
 
-def test_the_previews_of_a_run_turn_into_its_picture(worker: Any, make: Any, tmp_path: Path) -> None:
-    prompt = "a red circle on a blue background"
-    ended = worker.run(make.workflow(make.drawing(60, prompt=prompt), seed=3), tmp_path)
+def test_packed_latents_are_laid_out_as_the_pipeline_does() -> None:
+    latents = torch.randn(2, 16, 6, 10)
+    packed = diffusers.FluxPipeline._pack_latents(latents, 2, 16, 6, 10)
+    view = ColourMap(numpy.zeros((16, 3)), numpy.zeros(3), 8)
+    assert torch.equal(picture_latents(packed, view, (80, 48)), latents[0])
+    assert picture_latents(packed, view, None) is None
+    square = torch.randn(1, 16, 8, 8)
+    packed = diffusers.FluxPipeline._pack_latents(square, 1, 16, 8, 8)
+    assert torch.equal(picture_latents(packed, view, None), square[0])
+
+
+def test_of_a_video_the_middle_frame_is_shown() -> None:
+    latents = torch.randn(1, 16, 5, 4, 4)
+    view = ColourMap(numpy.zeros((16, 3)), numpy.zeros(3), 8)
+    assert torch.equal(picture_latents(latents, view, None), latents[0, :, 2])
+    assert picture_latents(latents[:, :8], view, None) is None
+
+
+def tiny_wan(**changes: Any) -> Any:
+    return diffusers.AutoencoderKLWan(
+        base_dim=4,
+        z_dim=4,
+        dim_mult=[1, 1, 1, 1],
+        num_res_blocks=1,
+        temperal_downsample=[False, True, True],
+        latents_mean=[1.0, 2.0, 3.0, 4.0],
+        latents_std=[2.0, 2.0, 4.0, 4.0],
+        **changes,
+    )
+
+
+def test_the_map_of_a_video_autoencoder_knows_its_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+    vae = tiny_wan()
+    mean, deviation = (
+        torch.tensor(vae.config[name]).reshape(1, -1, 1, 1, 1) for name in ("latents_mean", "latents_std")
+    )
+
+    def mixed(pixels: Any) -> Any:
+        small = torch.nn.functional.avg_pool3d(pixels, (1, 8, 8))
+        return torch.einsum("bcfhw,dc->bdfhw", small, MIXING) * deviation + mean
+
+    monkeypatch.setattr(
+        vae, "encode", lambda pixels: SimpleNamespace(latent_dist=SimpleNamespace(mode=lambda: mixed(pixels)))
+    )
+    colours = fit_colour_map(vae)
+    assert colours is not None and colours.factor == 8
+    wanted = torch.tensor([0.9, 0.2, 0.4])
+    pixels = wanted.reshape(1, 3, 1, 1, 1).expand(1, 3, 1, 32, 32) * 2 - 1
+    # As the denoiser has them: without mean, of deviation 1.
+    latents = (mixed(pixels) - mean) / deviation
+    shown = rgb_of(picture_latents(latents, colours, None), colours)[1, 1] / 255
+    assert torch.allclose(shown, wanted, atol=0.02)
+
+
+def test_a_small_video_autoencoder_decodes_one_frame() -> None:
+    vae = tiny_wan().eval()
+    view = view_of(vae)
+    assert view == SmallDecoder(4, 8)
+    made: list[PreviewMade] = []
+    latents = torch.randn(1, 4, 3, 8, 8)
+    Previewer(view, vae, SimpleNamespace(), 1, made.append)(
+        latents, 1, latents, SimpleNamespace(pred_original_sample=latents), 1, 2
+    )
+    [preview] = made
+    assert (preview.width, preview.height) == (64, 64)
+
+
+def test_an_autoencoder_that_cannot_be_asked_costs_nothing() -> None:
+    """Its weights may be anywhere: with sequential offloading they are nowhere until its turn comes."""
+    large = diffusers.AutoencoderKL(
+        block_out_channels=(128, 256, 256, 256),
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    ).to("meta")
+    assert view_of(large) is None
+
+
+def test_the_newest_picture_wins_and_nobody_waits() -> None:
+    """Of a device that is asked without waiting: what has not arrived is not told, and never instead of a newer one."""
+    made: list[PreviewMade] = []
+    previewer = Previewer(ColourMap(numpy.ones((4, 3)), numpy.zeros(3), 8), None, SimpleNamespace(), 1, made.append)
+    arrived = [False]
+    event = SimpleNamespace(query=lambda: arrived[0])
+    pixels = torch.zeros(8, 8, 3, dtype=torch.uint8)
+    nothing = torch.zeros(1, 4, 8, 8)
+    previewer._next = float("inf")
+    for step in (1, 2):
+        previewer._coming = (event, pixels, step, 9)
+        previewer(nothing, 1, nothing, None, step + 1, 9)
+    assert made == []
+    arrived[0] = True
+    previewer(nothing, 1, nothing, None, 4, 9)
+    assert [each.current for each in made] == [2]
+    previewer(nothing, 1, nothing, None, 5, 9)
+    assert len(made) == 1
+
+
+def test_the_previews_of_a_run_are_told(worker: Any, make: Any, tmp_path: Path) -> None:
+    ended = worker.run(make.workflow(make.drawing(60), seed=3), tmp_path)
     made = worker.heard(PreviewMade)
     assert made and {(each.run_id, each.step, each.total) for each in made} == {(ended.run_id, "draw", 60)}
     assert [each.current for each in made] == sorted({each.current for each in made})
     last = Image.open(io.BytesIO(base64.b64decode(made[-1].data)))
     assert (last.format, last.size) == ("JPEG", (made[-1].width, made[-1].height)) and min(last.size) >= 64
-    final = Image.open(str(ended.results[0].path)).convert("RGB").resize(last.size)
-    difference = numpy.abs(numpy.asarray(last, dtype=float) - numpy.asarray(final, dtype=float)).mean()
-    assert difference < 20, difference
+
+
+def drawn(make: Any, listener: Any) -> tuple[Any, Any]:
+    """A pipeline, and what it draws while a listener looks on. Arguments: makes the listener of the pipeline."""
+    pipeline = diffusers.StableDiffusionPipeline.from_pretrained(make.model).to(torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    looks = listener(pipeline)
+    cancellation = Cancellation("run")
+    reporter = StepReporter("run", lambda message: None, cancellation, "draw", 0, 1)
+    generator = torch.Generator().manual_seed(3)
+    with Instruments(pipeline, reporter, looks):
+        image = pipeline(
+            "a red circle on a blue background", num_inference_steps=12, guidance_scale=3.0, generator=generator
+        ).images[0]
+    return pipeline, image
+
+
+def test_the_previews_turn_into_the_picture_and_change_nothing(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(previews, "SHARE_OF_TIME", 100.0)
+    monkeypatch.setattr(previews, "SECONDS_BETWEEN", 0.0)
+    made: list[PreviewMade] = []
+    _, alone = drawn(make, lambda pipeline: None)
+    _, image = drawn(
+        make, lambda pipeline: Previewer(view_of(pipeline.vae), pipeline.vae, pipeline.scheduler, 1, made.append)
+    )
+    assert image.tobytes() == alone.tobytes()
+    assert [each.current for each in made] == list(range(3, 13))
+    differences = []
+    for preview in made:
+        shown = Image.open(io.BytesIO(base64.b64decode(preview.data)))
+        final = image.convert("RGB").resize(shown.size)
+        differences.append(numpy.abs(numpy.asarray(shown, dtype=float) - numpy.asarray(final, dtype=float)).mean())
+    assert differences[-1] < 5 < differences[0], differences
+
+
+def test_previews_take_a_hundredth_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, made = [100.0], list[float]()
+    monkeypatch.setattr("dw_lsp.worker.engine.previews.time.monotonic", lambda: now[0])
+    latents = torch.zeros(1, 4, 8, 8)
+
+    def slow(preview: PreviewMade) -> None:
+        now[0] += 0.02
+        made.append(now[0])
+
+    previewer = Previewer(ColourMap(numpy.ones((4, 3)), numpy.zeros(3), 8), None, SimpleNamespace(), 1, slow)
+    for step in range(1, 1001):
+        now[0] += 0.05
+        previewer(latents, 1, latents, SimpleNamespace(pred_original_sample=latents), step, 1000)
+    assert 10 < len(made) <= 0.01 * 50 / 0.02 + 1
+    assert 101 < made[0] < 102
 
 
 def test_decoding_a_preview_is_no_phase_of_the_run(worker: Any, make: Any, tmp_path: Path) -> None:
