@@ -296,7 +296,8 @@ def test_the_previews_turn_into_the_picture_and_change_nothing(make: Any, monkey
         make, lambda pipeline: Previewer(view_of(pipeline.vae), pipeline.vae, pipeline.scheduler, 1, made.append)
     )
     assert image.tobytes() == alone.tobytes()
-    assert [each.current for each in made] == list(range(3, 13))
+    # The first few are left out, unless the machine is so slow that a second goes by.
+    assert [each.current for each in made] == list(range(made[0].current, 13)) and made[0].current <= 3
     differences = []
     for preview in made:
         shown = Image.open(io.BytesIO(base64.b64decode(preview.data)))
