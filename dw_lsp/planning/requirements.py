@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, hub_cache, looks_local
@@ -34,6 +34,8 @@ NOT_COMPONENTS = frozenset(
         "chain",
     }
 )
+#: Settings of single components that make another component of it.
+CUTS = frozenset({"truncate_layers", "remove_modules"})
 SCHEDULER_NAMES = frozenset({"scheduler", "audio_scheduler"})
 
 
@@ -41,7 +43,8 @@ SCHEDULER_NAMES = frozenset({"scheduler", "audio_scheduler"})
 class RequiredComponent:
     """A component that a step needs: `name` in the pipeline, the folder it would be loaded from, its size in memory.
 
-    `bytes` is `None` where the files are not here to be measured; `where_from` is "disk" or "download".
+    `bytes` is `None` where the files are not here to be measured; `where_from` is "disk" or "download"; `cuts` are
+    settings by which parts of it are left out, once it is loaded.
     """
 
     name: str
@@ -53,6 +56,7 @@ class RequiredComponent:
     disk_bytes: int | None
     folder: Path | None
     where_from: str
+    cuts: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,11 +112,21 @@ def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeli
     absent = {name for name, value in keywords.items() if value is None}
     parts = [_part(part, keywords) for part in (model.parts if model else ()) if _wanted(part, absent | set(explicit))]
     parts += [_explicit_part(step, name, definition, folder) for name, definition in explicit.items()]
-    class_name = _text(_object(body.get("configuration")).get("component_type")) or ""
+    configuration = _object(body.get("configuration"))
+    class_name = _text(configuration.get("component_type")) or ""
+    parts = [_cut(part, _object(_object(configuration.get("components")).get(part.name))) for part in parts]
     if model is None and (model_name or single_file):
         parts.insert(0, _unseen(class_name, model_name or single_file or "", keywords, folder))
     loras = required_loras(step, folder)
     return RequiredPipeline(class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras)
+
+
+def _cut(part: RequiredComponent, settings: Mapping[str, Value]) -> RequiredComponent:
+    """The component without what its step leaves out of it: not the same one any more."""
+    cuts = {key: settings[key] for key in CUTS & settings.keys() if settings[key]}
+    if not cuts:
+        return part
+    return replace(part, key=component_key(part.name, part.class_name, part.key, dict(cuts)), cuts=cuts)
 
 
 def _wanted(part: ModelPart, without: set[str]) -> bool:

@@ -18,7 +18,7 @@ import torch
 
 from dw_lsp.worker.engine.artifact_codec import CannotRestore, Contents, encode, live
 from dw_lsp.worker.engine.instruments import denoisers
-from dw_lsp.worker.engine.prompts import replaced_forward
+from dw_lsp.worker.engine.prompts import replaced
 from dw_lsp.worker.engine.remembering import Finished, StepMemory
 
 logger = logging.getLogger(__name__)
@@ -67,13 +67,13 @@ class KeptLatents:
         if self._key is None:
             return self
         self.resumed = self._found()
-        self._decoder.decode = self._watched(self._decoder.decode)
-        self._undo.callback(delattr, self._decoder, "decode")
+        self._undo.enter_context(replaced(self._decoder, "decode", self._watched(self._decoder.decode)))
         for name, module in denoisers(self._pipeline):
             if not self.resumed:
                 self._undo.callback(module.register_forward_hook(self._noting(name)).remove)
             elif name in self._outputs:
-                self._undo.enter_context(replaced_forward(module, _answering(module.forward, self._outputs[name])))
+                answer = _answering(module.forward, self._outputs[name])
+                self._undo.enter_context(replaced(module, "forward", answer))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:

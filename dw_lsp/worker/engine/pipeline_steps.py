@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from dw_lsp.text.syntax_tree import Value
-from dw_lsp.worker.engine.devices import named_device, same_device
+from dw_lsp.worker.engine.devices import named_device
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.interruptible import LoadingWatch
@@ -23,6 +23,7 @@ from dw_lsp.worker.engine.latents import DoesNotFit, KeptLatents
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.out_of_memory import AS_WRITTEN, Relief
 from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
+from dw_lsp.worker.engine.placement import place, set_state
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.previews import Previewer, view_of
 from dw_lsp.worker.engine.progress import StepReporter
@@ -140,9 +141,8 @@ def ready_pipeline(
     settings = relief.applied(configuration if isinstance(configuration, dict) else {})
     device = _device(settings, context)
     with contextlib.ExitStack() as undo:
-        _place(pipeline, settings, device, undo)
-        _set_state(pipeline, settings, undo)
-        _set_attention(pipeline, step, settings, undo)
+        place(pipeline, step, settings, device, undo)
+        set_state(pipeline, step, settings, undo)
         yield ReadyPipeline(pipeline, loaded, device)
 
 
@@ -269,78 +269,3 @@ def _previewer(
     previewer = Previewer(view, vae, scheduler, context.options.preview_every_steps, reporter.send, size)
     previewer.begin(reporter.run_id, reporter.step, reporter.iteration)
     return previewer
-
-
-# ---------------------------------------------------------------- placement and state
-
-
-def _place(pipeline: Any, settings: Mapping[str, Value], device: torch.device, undo: contextlib.ExitStack) -> None:
-    offload = settings.get("offload")
-    if offload and device.type == "cpu":
-        logger.warning("`offload` has no effect on a CPU: everything is in host memory anyway")
-    if not offload or device.type == "cpu":
-        for component in _modules(pipeline):
-            if not same_device(_device_of(component), device):
-                component.to(device)
-        return
-    undo.callback(pipeline.remove_all_hooks)
-    for component in _modules(pipeline):
-        component.to("cpu")
-    if offload == "sequential":
-        excluded = settings.get("exclude_from_cpu_offload")
-        if isinstance(excluded, list):
-            pipeline._exclude_from_cpu_offload = [str(name) for name in excluded]
-        pipeline.enable_sequential_cpu_offload(device=device)
-    else:
-        pipeline.enable_model_cpu_offload(device=device)
-
-
-def _modules(pipeline: Any) -> list[torch.nn.Module]:
-    return [component for component in pipeline.components.values() if isinstance(component, torch.nn.Module)]
-
-
-def _device_of(module: torch.nn.Module) -> torch.device:
-    return next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
-
-
-def _set_state(pipeline: Any, settings: Mapping[str, Value], undo: contextlib.ExitStack) -> None:
-    """Switches that belong to this step, on components that belong to all: each is set back afterwards."""
-    options = settings.get("vae")
-    vae = getattr(pipeline, "vae", None)
-    for key, attribute in (("enable_slicing", "use_slicing"), ("enable_tiling", "use_tiling")):
-        wanted = isinstance(options, dict) and options.get(key)
-        if wanted and not hasattr(vae, key):
-            logger.warning("this pipeline's vae cannot do %s", key)
-        elif wanted and not getattr(vae, attribute, False):
-            getattr(vae, key)()
-            undo.callback(getattr(vae, key.replace("enable", "disable")))
-    if settings.get("enable_attention_slicing") and not settings.get("disable_attention_slicing"):
-        for module in _modules(pipeline):
-            if hasattr(module, "attn_processors") and hasattr(module, "set_attn_processor"):
-                undo.callback(_restore_attention, module, dict(module.attn_processors))
-        pipeline.enable_attention_slicing()
-
-
-def _set_attention(
-    pipeline: Any, step: ResolvedStep, settings: Mapping[str, Value], undo: contextlib.ExitStack
-) -> None:
-    """Compute attention with the backend that the step names, where the models leave the choice open."""
-    backend = settings.get("attention_backend")
-    if not isinstance(backend, str):
-        return
-    try:
-        dispatch = importlib.import_module("diffusers.models.attention_dispatch")
-        undo.enter_context(dispatch.attention_backend(backend.lower()))
-    except (ImportError, ValueError, RuntimeError) as error:
-        place = step.place("pipeline", "configuration", "attention_backend")
-        message = f"the attention backend {backend!r} cannot be used here: {error}"
-        raise InvalidInput(message, place, step.name) from error
-    processors = [
-        processor for module in _modules(pipeline) for processor in getattr(module, "attn_processors", {}).values()
-    ]
-    if not any(hasattr(processor, "_attention_backend") for processor in processors):
-        logger.warning("`attention_backend` has no effect: the models of this pipeline choose for themselves")
-
-
-def _restore_attention(module: Any, processors: dict[str, Any]) -> None:
-    module.set_attn_processor(processors)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from dw_lsp.planning.requirements import NOT_COMPONENTS
+from dw_lsp.planning.requirements import CUTS, NOT_COMPONENTS
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.placement import OWN_SETTINGS
 from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse
 from dw_lsp.workflow.resolved import ResolvedStep
 
@@ -20,6 +21,7 @@ CONFIGURATION = frozenset(
         "enable_attention_slicing",
         "disable_attention_slicing",
         "attention_backend",
+        "components",
         "pre_load_modules",
         "vae",
         "shared_components",
@@ -42,7 +44,11 @@ PIPELINE = frozenset(
 )
 VAE = frozenset({"enable_slicing", "enable_tiling"})
 COMPONENT = frozenset({"configuration", "from_pretrained_arguments", "quantization_config"})
-COMPONENT_CONFIGURATION = frozenset({"component_type"})
+COMPONENT_CONFIGURATION = frozenset({"component_type", *OWN_SETTINGS})
+#: Settings of single components.
+SINGLE = frozenset(
+    {"device", "group_offload", "residency", "enable_tiling", "attention_backend", "truncate_layers", "remove_modules"}
+)
 SCHEDULER = frozenset({"configuration", "from_config_args"})
 SCHEDULER_CONFIGURATION = frozenset({"scheduler_type", "shift"})
 #: Keywords of `from_pretrained` that this engine does not pass on, and why.
@@ -60,6 +66,8 @@ LOADING = {
     "task": "pipelines of transformers are not run yet",
     "provider": "ONNX pipelines are not run yet",
 }
+#: Values of `device_map` that say no more than where a model belongs, which the step's device says too.
+ONE_DEVICE = ("cuda", "cuda:0", "mps", "cpu", "auto")
 #: The same for LoRAs.
 LORA_LOADING = {
     **{key: LOADING[key] for key in ("cache_dir", "force_download", "proxies", "token")},
@@ -81,6 +89,7 @@ def check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
     if configuration.get("offload") not in (None, "model", "sequential"):
         raise refuse(step, ("pipeline", "configuration", "offload"), "`offload` is either model or sequential")
     _check_attention(step, configuration.get("attention_backend"), options)
+    _check_single(step, configuration.get("components"), options)
     for key, value in body.items():
         if key in PIPELINE:
             continue
@@ -108,8 +117,30 @@ def _check_modules(step: ResolvedStep, configuration: Mapping[str, Value], optio
             )
 
 
-def _check_attention(step: ResolvedStep, backend: Value, options: RunOptions) -> None:
-    path = ("pipeline", "configuration", "attention_backend")
+def _check_single(step: ResolvedStep, value: Value, options: RunOptions) -> None:
+    """Settings of single components are ones that are carried out, of the right kind."""
+    path = ("pipeline", "configuration", "components")
+    for name, more in object_at(step, value, path).items():
+        wanted = object_at(step, more, (*path, name))
+        only(step, wanted, SINGLE, (*path, name))
+        _check_attention(step, wanted.get("attention_backend"), options, (*path, name, "attention_backend"))
+        if wanted.get("residency") not in (None, "resident", "on_demand"):
+            raise refuse(step, (*path, name, "residency"), "`residency` is either resident or on_demand")
+        if wanted.get("group_offload") and wanted.get("residency") == "on_demand":
+            raise refuse(step, (*path, name), "`group_offload` and `residency: on_demand` rule each other out")
+        for key in ("group_offload", "truncate_layers"):
+            object_at(step, wanted.get(key), (*path, name, key))
+        if "." in name and CUTS & wanted.keys():
+            message = "layers are cut from whole components only"
+            raise refuse(step, (*path, name), message, f"Write the rest of the path {name!r} into the setting.")
+
+
+def _check_attention(
+    step: ResolvedStep,
+    backend: Value,
+    options: RunOptions,
+    path: tuple[PathPart, ...] = ("pipeline", "configuration", "attention_backend"),
+) -> None:
     if backend is not None and not isinstance(backend, str):
         raise refuse(step, path, "`attention_backend` should be a name, such as native or flash")
     if isinstance(backend, str) and "hub" in backend.lower() and not options.trust_remote_code:
@@ -134,6 +165,8 @@ def _check_component(step: ResolvedStep, name: str, value: Mapping[str, Value], 
 def _check_loading(step: ResolvedStep, value: Value, path: tuple[PathPart, ...], options: RunOptions) -> None:
     keywords = object_at(step, value, path)
     for key in keywords:
+        if key == "device_map" and keywords[key] in ONE_DEVICE:
+            continue
         if key in LOADING:
             raise refuse(step, (*path, key), f"`{key}` is not taken by this engine: {LOADING[key]}")
         if key in _RUNS_CODE and keywords[key] and not (key == "trust_remote_code" and options.trust_remote_code):

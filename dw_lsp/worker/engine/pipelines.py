@@ -112,8 +112,34 @@ def _load(
             definition.get("quantization_config"),
         )
     if isinstance(live, torch.nn.Module):
+        cut(live, part)
         live.requires_grad_(False)
     return components.add(part.key, part.name, live, time.monotonic() - started)
+
+
+def cut(model: torch.nn.Module, part: RequiredComponent) -> None:
+    """Leave out of a model what its step does not want: layers behind a number, whole modules.
+
+    Raises `InvalidInput` where it has no such layers or modules.
+    """
+    lengths, removed = part.cuts.get("truncate_layers"), part.cuts.get("remove_modules")
+    for path, count in (lengths if isinstance(lengths, dict) else {}).items():
+        layers = _inside(model, path, part.name)
+        if not isinstance(layers, torch.nn.ModuleList) or not isinstance(count, int) or not 1 <= count <= len(layers):
+            what = f"{len(layers)} layers" if isinstance(layers, torch.nn.ModuleList) else type(layers).__name__
+            raise InvalidInput(f"{part.name}.{path} cannot be cut to {count} layers: it is {what}")
+        del layers[count:]
+    for gone in map(str, removed if isinstance(removed, list) else ()):
+        owner, _, name = gone.rpartition(".")
+        _inside(model, gone, part.name)
+        setattr(_inside(model, owner, part.name) if owner else model, name, torch.nn.Identity())
+
+
+def _inside(model: torch.nn.Module, path: str, name: str) -> Any:
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        raise InvalidInput(f"{name} has no part {path!r}") from error
 
 
 def pipeline_class(required: RequiredPipeline, types: TrustedTypes) -> Any:

@@ -56,7 +56,7 @@ class Prompts:
         with contextlib.ExitStack() as undo:
             for name, encoder in pipeline.components.items():
                 if name.startswith(_PREFIX) and isinstance(encoder, torch.nn.Module) and name in keys:
-                    undo.enter_context(replaced_forward(encoder, self._remembering(encoder, keys[name], state)))
+                    undo.enter_context(replaced(encoder, "forward", self._remembering(encoder, keys[name], state)))
             yield
 
     def _remembering(self, encoder: Any, key: str, state: Callable[[Any], str]) -> Callable[..., Any]:
@@ -95,17 +95,17 @@ class Prompts:
 
 
 @contextlib.contextmanager
-def replaced_forward(module: Any, forward: Callable[..., Any]) -> Iterator[None]:
-    """Let a module compute with another function for a while; one that hooks have put there stands again after."""
-    before = vars(module).get("forward")
-    module.forward = forward
+def replaced(module: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
+    """Let a model have another method for a while; one that hooks have put there stands again after."""
+    before = vars(module).get(name)
+    setattr(module, name, function)
     try:
         yield
     finally:
         if before is None:
-            del module.forward
+            delattr(module, name)
         else:
-            module.forward = before
+            setattr(module, name, before)
 
 
 def _spelled(value: Any) -> str:

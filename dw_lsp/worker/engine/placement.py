@@ -1,0 +1,263 @@
+"""Where the components of a pipeline are during a step, and what is switched on in them: set before, undone after.
+
+Components are shared by all steps, so each step finds them as if it were the only one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from dw_lsp.text.syntax_tree import Range, Value
+from dw_lsp.worker.engine.devices import named_device, same_device
+from dw_lsp.worker.engine.prompts import replaced
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+logger = logging.getLogger(__name__)
+
+#: Settings of a component that may stand in its own definition, too.
+OWN_SETTINGS = frozenset({"device", "preserve_device_placement", "group_offload"})
+_HOST = torch.device("cpu")
+
+
+def component_settings(step: ResolvedStep, settings: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
+    """What a step sets for single components, by name or path: in their own definitions and under `components`."""
+    found: dict[str, dict[str, Value]] = {}
+    for name, definition in step.body.items():
+        configuration = definition.get("configuration") if isinstance(definition, dict) else None
+        if isinstance(configuration, dict) and "from_pretrained_arguments" in step.body[name]:  # type: ignore[operator]
+            own = {key: configuration[key] for key in OWN_SETTINGS & configuration.keys()}
+            if own:
+                found[name] = own
+    listed = settings.get("components")
+    for name, more in (listed if isinstance(listed, dict) else {}).items():
+        if isinstance(more, dict):
+            found[name] = {**found.get(name, {}), **more}
+    return found
+
+
+def place(
+    pipeline: Any,
+    step: ResolvedStep,
+    settings: Mapping[str, Value],
+    device: torch.device,
+    undo: contextlib.ExitStack,
+) -> None:
+    """Bring a pipeline's components to where its step wants them.
+
+    Arguments: `device` is the step's; `undo` gets what is to be done when the step is over.
+    Raises `InvalidInput` when a component is named that the pipeline does not have.
+    """
+    offload = settings.get("offload")
+    single = component_settings(step, settings)
+    for name, wanted in single.items():
+        module = _module_at(pipeline, name, step)
+        if module is not None:
+            _place_one(module, name, wanted, device, undo)
+    apart = {name for name, wanted in single.items() if _PLACED & wanted.keys()}
+    if offload and device.type == "cpu":
+        logger.warning("`offload` has no effect on a CPU: everything is in host memory anyway")
+    if not offload or device.type == "cpu":
+        for name, component in _modules(pipeline).items():
+            if name not in apart and not same_device(_device_of(component), device):
+                component.to(device)
+        return
+    undo.callback(pipeline.remove_all_hooks)
+    for component in _modules(pipeline).values():
+        component.to("cpu")
+    if offload == "sequential":
+        excluded = settings.get("exclude_from_cpu_offload")
+        if isinstance(excluded, list):
+            pipeline._exclude_from_cpu_offload = [str(name) for name in excluded]
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.enable_model_cpu_offload(device=device)
+
+
+#: Settings after which a component is where it is to be.
+_PLACED = frozenset({"device", "preserve_device_placement", "group_offload", "residency"})
+
+
+def _place_one(
+    module: Any, name: str, wanted: Mapping[str, Value], device: torch.device, undo: contextlib.ExitStack
+) -> None:
+    named = wanted.get("device")
+    if isinstance(named, str):
+        device, warning = named_device(named, device)
+        if warning:
+            logger.warning(warning)
+    groups, residency = wanted.get("group_offload"), wanted.get("residency")
+    if device.type == "cpu" and (groups or residency == "on_demand"):
+        logger.warning("%s: offloading has no effect on a CPU: everything is in host memory anyway", name)
+    elif isinstance(groups, dict):
+        offload_groups(module, groups, device, undo)
+        return
+    elif residency == "on_demand":
+        bring_on_demand(module, device, undo)
+        return
+    if not wanted.get("preserve_device_placement") and not same_device(_device_of(module), device):
+        module.to(device)
+
+
+def offload_groups(module: Any, options: Mapping[str, Value], device: torch.device, undo: contextlib.ExitStack) -> None:
+    """Let groups of a model's layers come to a device one after another, as diffusers does it."""
+    hooks = importlib.import_module("diffusers.hooks.group_offloading")
+    given = {key: value for key, value in options.items() if key not in ("onload_device", "offload_device")}
+    onload, offload = (
+        str(options.get(key) or usual) for key, usual in (("onload_device", device), ("offload_device", "cpu"))
+    )
+    module.to(offload)
+    hooks.apply_group_offloading(
+        module, onload_device=torch.device(onload), offload_device=torch.device(offload), **given
+    )
+    undo.callback(_remove_groups, module)
+
+
+def _remove_groups(module: Any) -> None:
+    hooks = importlib.import_module("diffusers.hooks.group_offloading")
+    registry = importlib.import_module("diffusers.hooks").HookRegistry.check_if_exists_or_initialize(module)
+    for name in ("_GROUP_OFFLOADING", "_LAYER_EXECUTION_TRACKER", "_LAZY_PREFETCH_GROUP_OFFLOADING"):
+        if hasattr(hooks, name):
+            registry.remove_hook(getattr(hooks, name), recurse=True)
+    module.to(_HOST)
+
+
+def bring_on_demand(module: Any, device: torch.device, undo: contextlib.ExitStack) -> None:
+    """Let a model rest in host memory and be on a device only while it computes."""
+    module.to(_HOST)
+
+    def brought(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            module.to(device)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                module.to(_HOST)
+
+        return call
+
+    for name in ("forward", "encode", "decode", "generate"):
+        if callable(getattr(module, name, None)):
+            undo.enter_context(replaced(module, name, brought(getattr(module, name))))
+
+
+def _module_at(pipeline: Any, path: str, step: ResolvedStep) -> Any:
+    """The model at a name or dotted path; `None`, with a warning, for one that the pipeline has but not here.
+
+    Raises `InvalidInput` for a name that the pipeline does not have.
+    """
+    name, _, inside = path.partition(".")
+    known = pipeline.components
+    if name not in known:
+        message = f"{type(pipeline).__name__} has no component {name!r}; it has {', '.join(known)}"
+        raise InvalidInput(message, step.place(*_path(path)), step.name)
+    module = known[name]
+    if module is None:
+        logger.warning("the component %s is not loaded, so its settings have no effect", name)
+    for part in inside.split(".") if inside and module is not None else ():
+        module = getattr(module, part, None)
+        if module is None:
+            raise InvalidInput(f"{name} has no part {inside!r}", step.place(*_path(path)), step.name)
+    return module
+
+
+def _path(name: str) -> tuple[str, ...]:
+    return ("pipeline", "configuration", "components", name)
+
+
+def _modules(pipeline: Any) -> dict[str, torch.nn.Module]:
+    return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
+
+
+def _device_of(module: torch.nn.Module) -> torch.device:
+    return next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
+
+
+def set_state(pipeline: Any, step: ResolvedStep, settings: Mapping[str, Value], undo: contextlib.ExitStack) -> None:
+    """Switches that belong to this step, on components that belong to all: each is set back afterwards."""
+    _set_switches(pipeline, settings, undo)
+    _set_attention(pipeline, step, settings, undo)
+    for name, wanted in component_settings(step, settings).items():
+        module = _module_at(pipeline, name, step)
+        if module is not None:
+            _set_one(module, name, wanted, step, undo)
+
+
+def _set_one(
+    module: Any, name: str, wanted: Mapping[str, Value], step: ResolvedStep, undo: contextlib.ExitStack
+) -> None:
+    tiling, backend = wanted.get("enable_tiling"), wanted.get("attention_backend")
+    if tiling and not hasattr(module, "enable_tiling"):
+        logger.warning("%s cannot do enable_tiling", name)
+    elif tiling:
+        _tile(module, tiling if isinstance(tiling, dict) else {}, step.place(*_path(name), "enable_tiling"), step, undo)
+    if isinstance(backend, str):
+        try:
+            module.set_attention_backend(backend.lower())
+            undo.callback(module.reset_attention_backend)
+        except (AttributeError, ImportError, ValueError, RuntimeError) as error:
+            message = f"the attention backend {backend!r} cannot be used for {name}: {error}"
+            raise InvalidInput(message, step.place(*_path(name), "attention_backend"), step.name) from error
+
+
+def _tile(
+    module: Any, options: Mapping[str, Value], where: Range, step: ResolvedStep, undo: contextlib.ExitStack
+) -> None:
+    """Switch tiling on, with sizes of its own; afterwards all is as it was."""
+    before = {key: value for key, value in vars(module).items() if "til" in key}
+    undo.callback(vars(module).update, before)
+    try:
+        module.enable_tiling(**options)
+    except TypeError as error:
+        raise InvalidInput(f"enable_tiling: {error}", where, step.name) from error
+
+
+def _set_switches(pipeline: Any, settings: Mapping[str, Value], undo: contextlib.ExitStack) -> None:
+    options = settings.get("vae")
+    vae = getattr(pipeline, "vae", None)
+    for key, attribute in (("enable_slicing", "use_slicing"), ("enable_tiling", "use_tiling")):
+        wanted = isinstance(options, dict) and options.get(key)
+        if wanted and not hasattr(vae, key):
+            logger.warning("this pipeline's vae cannot do %s", key)
+        elif wanted and not getattr(vae, attribute, False):
+            getattr(vae, key)()
+            undo.callback(getattr(vae, key.replace("enable", "disable")))
+    if settings.get("enable_attention_slicing") and not settings.get("disable_attention_slicing"):
+        for module in _modules(pipeline).values():
+            if hasattr(module, "attn_processors") and hasattr(module, "set_attn_processor"):
+                undo.callback(_restore_attention, module, dict(module.attn_processors))
+        pipeline.enable_attention_slicing()
+
+
+def _set_attention(
+    pipeline: Any, step: ResolvedStep, settings: Mapping[str, Value], undo: contextlib.ExitStack
+) -> None:
+    """Compute attention with the backend that the step names, where the models leave the choice open."""
+    backend = settings.get("attention_backend")
+    if not isinstance(backend, str):
+        return
+    try:
+        dispatch = importlib.import_module("diffusers.models.attention_dispatch")
+        undo.enter_context(dispatch.attention_backend(backend.lower()))
+    except (ImportError, ValueError, RuntimeError) as error:
+        place = step.place("pipeline", "configuration", "attention_backend")
+        message = f"the attention backend {backend!r} cannot be used here: {error}"
+        raise InvalidInput(message, place, step.name) from error
+    processors = [
+        processor
+        for module in _modules(pipeline).values()
+        for processor in getattr(module, "attn_processors", {}).values()
+    ]
+    if not any(hasattr(processor, "_attention_backend") for processor in processors):
+        logger.warning("`attention_backend` has no effect: the models of this pipeline choose for themselves")
+
+
+def _restore_attention(module: Any, processors: dict[str, Any]) -> None:
+    module.set_attn_processor(processors)

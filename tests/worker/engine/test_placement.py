@@ -1,0 +1,147 @@
+"""Settings of single components: set for a step, undone after it; what cuts something out makes another component."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import pytest
+import torch
+from PIL import Image
+
+from dw_lsp.protocol import ClearMemory, LogLine, MemoryReported, RunEnded
+from dw_lsp.worker.engine.placement import bring_on_demand, offload_groups
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(tmp_path: Path, worker: Any) -> Path:
+    worker.send(ClearMemory(1))
+    worker.wait_for(MemoryReported, lambda answer: answer.request_id == 1)
+    return tmp_path
+
+
+def drawing(make: Any, **components: Any) -> dict[str, Any]:
+    step = make.drawing(2)
+    step["pipeline"]["configuration"]["components"] = components
+    work: dict[str, Any] = make.workflow(step, seed=3)
+    return work
+
+
+def run(worker: Any, work: dict[str, Any], folder: Path, where: str = "outputs") -> RunEnded:
+    ended: RunEnded = worker.run(work, folder, output_directory=str(folder / where))
+    assert ended.outcome == "succeeded", ended.error
+    return ended
+
+
+def pixels(ended: RunEnded) -> bytes:
+    with Image.open(str(ended.results[0].path)) as image:
+        return image.tobytes()
+
+
+STATES: dict[str, dict[str, Any]] = {
+    "device": {"unet": {"device": "cpu"}},
+    "residency": {"unet": {"residency": "on_demand"}, "vae": {"residency": "resident"}},
+    "groups": {"unet": {"group_offload": {"offload_type": "leaf_level"}}},
+    "tiling": {"vae": {"enable_tiling": True}},
+    "attention": {"unet": {"attention_backend": "native"}},
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_state_of_one_component_loads_nothing_and_is_undone(state: str, worker: Any, make: Any, folder: Path) -> None:
+    plain = run(worker, drawing(make), folder)
+    changed = run(worker, drawing(make, **STATES[state]), folder)
+    back = run(worker, drawing(make), folder, "back")
+    assert (changed.steps[0].outcome, changed.loaded, back.loaded) == ("ran", (), ())
+    assert pixels(plain) == pixels(back) == pixels(changed)
+
+
+def test_tiles_of_a_size_of_their_own_are_forgotten_after_the_step(worker: Any, make: Any, folder: Path) -> None:
+    def work(**components: Any) -> dict[str, Any]:
+        made = drawing(make, **components)
+        made["steps"][0]["pipeline"]["arguments"].update(width=128, height=128)
+        return made
+
+    plain = pixels(run(worker, work(), folder))
+    tiled = pixels(run(worker, work(vae={"enable_tiling": True}), folder))
+    again = pixels(run(worker, work(), folder, "again"))
+    assert plain == again
+    assert isinstance(tiled, bytes)
+
+
+def test_offloading_on_a_processor_is_said_to_do_nothing(worker: Any, make: Any, folder: Path) -> None:
+    run(worker, drawing(make, unet={"residency": "on_demand"}), folder)
+    assert any("offloading has no effect on a CPU" in line.message for line in worker.heard(LogLine))
+
+
+def test_what_is_cut_short_is_another_component(worker: Any, make: Any, folder: Path) -> None:
+    plain = run(worker, drawing(make), folder)
+    layers = {"truncate_layers": {"text_model.encoder.layers": 1}}
+    if not hasattr(_text_encoder(make), "text_model"):
+        layers = {"truncate_layers": {"encoder.layers": 1}}
+    cut = run(worker, drawing(make, text_encoder=layers), folder)
+    assert [part.name for part in cut.loaded] == ["text_encoder"]
+    assert pixels(cut) != pixels(plain)
+    again = run(worker, drawing(make), folder, "again")
+    assert (again.loaded, pixels(again)) == ((), pixels(plain))
+
+
+def _text_encoder(make: Any) -> Any:
+    import transformers
+
+    return transformers.CLIPTextModel.from_pretrained(str(make.model / "text_encoder"))
+
+
+def test_a_module_can_be_left_out(worker: Any, make: Any, folder: Path) -> None:
+    run(worker, drawing(make), folder)
+    ended = run(worker, drawing(make, unet={"remove_modules": ["mid_block.attentions.0.norm"]}), folder)
+    assert [part.name for part in ended.loaded] == ["unet"]
+
+
+REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
+    "unknown": ({"painter": {"device": "cpu"}}, "has no component 'painter'; it has"),
+    "path": ({"unet.nowhere": {"device": "cpu"}}, "unet has no part 'nowhere'"),
+    "key": ({"unet": {"compile": {}}}, "`compile`"),
+    "both": ({"unet": {"group_offload": {"offload_type": "leaf_level"}, "residency": "on_demand"}}, "rule each other"),
+    "residency": ({"unet": {"residency": "sometimes"}}, "either resident or on_demand"),
+    "backend": ({"unet": {"attention_backend": "nothing"}}, "the attention backend 'nothing' cannot be used for unet"),
+    "too many": ({"text_encoder": {"truncate_layers": {"encoder": 3}}}, "text_encoder"),
+    "foreign code": ({"unet": {"attention_backend": "flash_hub"}}, "would run code from the hub"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_what_cannot_be_set_is_refused(case: str, worker: Any, make: Any, folder: Path) -> None:
+    components, message = REFUSALS[case]
+    ended = worker.run(drawing(make, **components), folder)
+    assert ended.outcome == "failed" and message in ended.error.message
+    assert ended.error.type == "InvalidInput"
+
+
+def test_groups_of_layers_are_offloaded_and_brought_back(make: Any) -> None:
+    unet = diffusers.UNet2DConditionModel.from_pretrained(str(make.model / "unet")).float()
+    values = torch.randn(1, 4, 16, 16), 3, torch.randn(1, 7, 64)
+    with torch.no_grad(), contextlib.ExitStack() as undo:
+        before = unet(*values).sample
+        offload_groups(unet, {"offload_type": "leaf_level"}, CPU, undo)
+        assert any(getattr(module, "_diffusers_hook", None) for module in unet.modules())
+        assert torch.equal(unet(*values).sample, before)
+        undo.close()
+        assert torch.equal(unet(*values).sample, before)
+    left = [module._diffusers_hook.hooks for module in unet.modules() if hasattr(module, "_diffusers_hook")]
+    assert not any(left)
+
+
+def test_a_model_comes_to_its_device_for_each_of_its_calls(make: Any) -> None:
+    vae = diffusers.AutoencoderKL.from_pretrained(str(make.model / "vae"))
+    with torch.no_grad(), contextlib.ExitStack() as undo:
+        before = vae.decode(torch.ones(1, 4, 8, 8)).sample
+        bring_on_demand(vae, CPU, undo)
+        assert {"forward", "encode", "decode"} <= vars(vae).keys()
+        assert torch.equal(vae.decode(torch.ones(1, 4, 8, 8)).sample, before)
+        undo.close()
+    assert not {"forward", "encode", "decode"} & vars(vae).keys()
