@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 from dw_lsp.supervisor.events import WorkerExit
 
@@ -32,10 +33,23 @@ _CODE_CAUSES = {
 _SHELL_SIGNAL = 128
 
 
-def describe_exit(code: int | None, stderr_tail: tuple[str, ...]) -> WorkerExit:
+def kills_for_memory() -> int | None:
+    """How many processes the system has killed since its start because memory ran out; `None` where it does not tell.
+
+    Of all users: Linux counts them in one place, which is there in containers too.
+    """
+    try:
+        lines = Path("/proc/vmstat").read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return next((int(line.split()[1]) for line in lines if line.startswith("oom_kill ")), None)
+
+
+def describe_exit(code: int | None, stderr_tail: tuple[str, ...], memory_ran_out: bool = False) -> WorkerExit:
     """The end of a process.
 
-    Arguments: its return code, negative for a signal, `None` when it never ended; its last lines.
+    Arguments: its return code, negative for a signal, `None` when it never ended; its last lines; whether the system
+    has meanwhile killed for want of memory.
     """
     if code is None:
         return WorkerExit(
@@ -43,6 +57,9 @@ def describe_exit(code: int | None, stderr_tail: tuple[str, ...]) -> WorkerExit:
         )
     if code < 0:
         name = signal_name(-code)
+        if memory_ran_out and name == "SIGKILL":
+            reason = "The worker was killed by SIGKILL: the system ran out of memory and ended it."
+            return WorkerExit(None, name, reason, stderr_tail)
         return WorkerExit(
             None, name, f"The worker was killed by {name}{_cause(_SIGNAL_CAUSES.get(name))}.", stderr_tail
         )

@@ -18,7 +18,7 @@ from dw_lsp.supervisor.channel import Frames
 from dw_lsp.supervisor.command import WorkerCommand
 from dw_lsp.supervisor.error_stream import ErrorStream
 from dw_lsp.supervisor.events import WorkerExit
-from dw_lsp.supervisor.exits import describe_exit
+from dw_lsp.supervisor.exits import describe_exit, kills_for_memory
 from dw_lsp.supervisor.stacks import place_of_death, place_of_main_thread
 
 if sys.platform == "win32":
@@ -67,6 +67,7 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._code: int | None = None
         self._told = False
         self._asked_at: int | None = None
+        self._kills = kills_for_memory()
 
     @property
     def pid(self) -> int:
@@ -193,7 +194,9 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         self._transport.close()
         if sys.platform == "win32":
             self._tree.close()
-        self._listener.exited(describe_exit(self._code, self._errors.tail))
+        kills = kills_for_memory()
+        ran_out = kills is not None and self._kills is not None and kills > self._kills
+        self._listener.exited(describe_exit(self._code, self._errors.tail, ran_out))
 
 
 async def spawn(command: WorkerCommand, listener: Listener) -> WorkerProcess:

@@ -20,6 +20,11 @@ from dw_lsp.supervisor.process import CannotSpawn, Listener, WorkerProcess, spaw
 #: Free memory of the machine, in bytes: a spare (some 0.4 GB, a part of it shared) is made with this much and more, and
 #: has to go when there is less than that.
 ENOUGH_MEMORY, SHORT_MEMORY = 4 * 1024**3, 1024**3
+#: Where the two generations of control groups tell: folder, limit, use, and what of it could be given up.
+_CONTAINERS = (
+    ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
+    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 _PAUSED: tuple[State, ...] = ("starting", "busy", "unresponsive")
 
 
@@ -203,14 +208,13 @@ def available_memory() -> int | None:
 
 def _left_in_container() -> int | None:
     """What the container that we are in may still use; `None` without one."""
-    root = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((root / f"memory.{name}").read_text(encoding="ascii").strip() for name in ("max", "current"))
-        cached = [
-            int(line.split()[1])
-            for line in (root / "memory.stat").read_text(encoding="ascii").splitlines()
-            if line.startswith("inactive_file ")
-        ]
-    except (OSError, UnicodeDecodeError):
-        return None
-    return int(limit) - int(used) + sum(cached) if limit.isdigit() and used.isdigit() else None
+    for folder, most, now, cache in _CONTAINERS:
+        try:
+            limit, used = ((Path(folder) / name).read_text(encoding="ascii").strip() for name in (most, now))
+            lines = (Path(folder) / "memory.stat").read_text(encoding="ascii").splitlines()
+        except (OSError, UnicodeDecodeError):
+            continue
+        cached = sum(int(line.split()[1]) for line in lines if line.startswith(f"{cache} "))
+        if limit.isdigit() and used.isdigit():
+            return int(limit) - int(used) + cached
+    return None

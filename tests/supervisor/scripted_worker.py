@@ -253,6 +253,12 @@ class ScriptedWorker:
         signal.signal(signal.SIGTERM, lambda number, frame: None)
         self.obeys, self.start["outlives_input"] = False, True
 
+    def eat(self) -> None:
+        """Use memory until there is no more."""
+        eaten = []
+        while True:
+            eaten.append(bytearray(10_000_000))
+
     def freeze(self) -> None:
         """All threads stop, as when native code holds the interpreter's lock."""
         os.kill(os.getpid(), signal.SIGSTOP)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import pytest
 
-from dw_lsp.supervisor.exits import describe_exit
+from dw_lsp.supervisor.exits import describe_exit, kills_for_memory
 
 
 def test_a_signal_has_its_name_and_no_code() -> None:
@@ -49,3 +50,15 @@ def test_a_process_that_never_ended() -> None:
     exit = describe_exit(None, ())
     assert (exit.code, exit.signal) == (None, None)
     assert "stuck" in exit.reason
+
+
+def test_a_kill_for_want_of_memory_is_told_as_such() -> None:
+    assert describe_exit(-9, (), memory_ran_out=True).reason.endswith("the system ran out of memory and ended it.")
+    assert "killed by hand" in describe_exit(-9, ()).reason
+    assert "not its own" in describe_exit(-signal.SIGSEGV, (), memory_ran_out=True).reason
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+def test_the_system_counts_what_it_kills_for_memory() -> None:
+    kills = kills_for_memory()
+    assert kills is None or kills >= 0

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +139,35 @@ async def test_a_grandchild_that_holds_the_pipes_delays_nothing_and_dies_too() -
     [child] = [message.message for message in ears.messages if isinstance(message, LogLine)]
     pid = int(child.split()[1])
     await ears.until(lambda: not is_alive(pid))
+
+
+@pytest.fixture
+def small_room() -> Iterator[Path]:
+    """A control group with little memory; only who may make one can really run out of it."""
+    for base, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        room = Path(base) / f"dw-lsp-test-{os.getpid()}"
+        try:
+            room.mkdir()
+            (room / limit).write_text(str(200 * 1024 * 1024))
+        except OSError:
+            if room.is_dir():
+                room.rmdir()
+            continue
+        yield room
+        room.rmdir()
+        return
+    pytest.skip("no control group can be made here")
+
+
+async def test_death_for_want_of_memory_is_told_as_such(small_room: Path) -> None:
+    process, ears = await start({}, [])
+    (small_room / "cgroup.procs").write_text(str(process.pid))
+    process.send(Execute("r2", json.dumps([["eat"]]), None, (), "/tmp"))
+    exit = await ears.exit()
+    assert (exit.signal, exit.reason) == (
+        "SIGKILL",
+        "The worker was killed by SIGKILL: the system ran out of memory and ended it.",
+    )
 
 
 async def test_terminate_reaches_the_children() -> None:
