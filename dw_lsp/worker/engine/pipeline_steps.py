@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.caches import enable_cache
 from dw_lsp.worker.engine.devices import named_device
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
@@ -143,6 +144,7 @@ def ready_pipeline(
     with contextlib.ExitStack() as undo:
         place(pipeline, step, settings, device, undo)
         set_state(pipeline, step, settings, undo)
+        enable_cache(pipeline, step, settings, undo)
         yield ReadyPipeline(pipeline, loaded, device)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dw_lsp.planning.requirements import CUTS, NOT_COMPONENTS
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.caches import TYPES
 from dw_lsp.worker.engine.placement import OWN_SETTINGS
 from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse
 from dw_lsp.workflow.resolved import ResolvedStep
@@ -21,6 +22,7 @@ CONFIGURATION = frozenset(
         "enable_attention_slicing",
         "disable_attention_slicing",
         "attention_backend",
+        "cache",
         "components",
         "pre_load_modules",
         "vae",
@@ -90,6 +92,10 @@ def check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
         raise refuse(step, ("pipeline", "configuration", "offload"), "`offload` is either model or sequential")
     _check_attention(step, configuration.get("attention_backend"), options)
     _check_single(step, configuration.get("components"), options)
+    cache = object_at(step, configuration.get("cache"), ("pipeline", "configuration", "cache"))
+    if cache and cache.get("type") not in TYPES:
+        path = ("pipeline", "configuration", "cache")
+        raise refuse(step, path, f"a cache is of one of the types {', '.join(TYPES)}, not {cache.get('type')!r}")
     for key, value in body.items():
         if key in PIPELINE:
             continue

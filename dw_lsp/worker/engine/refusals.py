@@ -9,6 +9,27 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 PathPart = str | int
 
+#: What to do about a key that is not carried out yet, besides removing it.
+WAYS_OUT = {
+    "audio_sample_rate": "Remove it: films are written without sound.",
+    "bitrate_mode": "Remove it: sound is not written yet.",
+    "chain": "Make each segment a step of its own: `get_last_frame` gives what it begins with, `concat_videos` joins.",
+    "compile": "Remove it: it makes long runs faster and changes nothing else.",
+    "components_manager": "Use the pipeline class of the same model with `offload` instead.",
+    "configs": "Use the pipeline class of the same model and its call's arguments.",
+    "enable_layerwise_casting": "Remove it, or quantize the component with `quantization_config`.",
+    "generate": "Use a pipeline class, or an earlier step's text.",
+    "group_offload": "Write it under `components`, for each component that is to be offloaded in groups.",
+    "inversion": "Begin from a picture with an image-to-image pipeline class instead.",
+    "load_components": "Use the pipeline class of the same model; a component of its own may be quantized.",
+    "output": "Use the pipeline class of the same model, which gives its pictures by itself.",
+    "prompt_weighting": "Write the prompt without weights, and remove it.",
+    "remote_text_encoder": "Remove it: the pipeline encodes the prompt itself.",
+    "sample_rate": "Remove it: sound is not written yet.",
+    "sdnq_optimize": "Remove it: it makes quantized models faster and changes little else.",
+    "teacache": "Use `cache` with the type first_block instead.",
+}
+
 
 def refuse(step: ResolvedStep, path: tuple[PathPart, ...], message: str, hint: str | None = None) -> InvalidInput:
     """The error for something at a path inside a step."""
@@ -16,7 +37,9 @@ def refuse(step: ResolvedStep, path: tuple[PathPart, ...], message: str, hint: s
 
 
 def not_yet(step: ResolvedStep, path: tuple[PathPart, ...], what: str) -> InvalidInput:
-    return refuse(step, path, f"{what} is not carried out by this engine yet")
+    """The error for something that the format has and the engine does not do, with what to do instead."""
+    hint = WAYS_OUT.get(str(path[-1]), "Remove it to run the rest of the workflow.")
+    return refuse(step, path, f"{what} is not carried out by this engine yet", hint)
 
 
 def only(step: ResolvedStep, value: Mapping[str, Value], known: frozenset[str], path: tuple[PathPart, ...]) -> None:
