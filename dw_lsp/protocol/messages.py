@@ -34,7 +34,10 @@ class Component:
 
 @dataclass(frozen=True)
 class MemoryReport:
-    """The device's and the worker's memory; `None` stands for what cannot be known, never zero."""
+    """The device's and the worker's memory; `None` stands for what cannot be known, never zero.
+
+    `baseline_bytes` is what the process filled before its first run; `growth_bytes` leaves out kept components.
+    """
 
     device: str
     device_name: str
@@ -49,6 +52,7 @@ class MemoryReport:
     components: tuple[Component, ...] = ()
     growth_bytes: int | None = None
     warnings: tuple[str, ...] = ()
+    baseline_bytes: int | None = None
 
 
 @dataclass(frozen=True)

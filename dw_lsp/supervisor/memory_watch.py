@@ -9,6 +9,21 @@ from dw_lsp.supervisor.runs import Known
 NOTABLE_SHARE = 0.01
 
 
+#: While a run is going on the worker reports its memory each second: one that is not older is the answer.
+RECENT_SECONDS = 2.0
+#: After everything was dropped, a worker may be so much larger than it was before its first run.
+LEFT_BEHIND = 0.05
+
+
+def stays_behind(report: MemoryReport) -> bool:
+    """Whether a worker that has dropped everything still fills more than it did at its start.
+
+    Kernels, caches and late imports stay where no cleanup reaches them; only a new process is without them.
+    """
+    process, start = report.process_bytes, report.baseline_bytes
+    return process is not None and start is not None and process > start * (1 + LEFT_BEHIND)
+
+
 class MemoryWatch:
     """Remembers the last report, and the last one that was told to the front."""
 
@@ -32,7 +47,7 @@ class MemoryWatch:
         """Remember how many runs the worker has carried out."""
         self._run_count = run_count
 
-    def recent(self, now: float, seconds: float) -> MemoryReport | None:
+    def recent(self, now: float, seconds: float = RECENT_SECONDS) -> MemoryReport | None:
         """The last report, if it is not older than that."""
         return self._last if self._last is not None and now - self._last_at <= seconds else None
 

@@ -44,16 +44,13 @@ from dw_lsp.supervisor.failures import (
 )
 from dw_lsp.supervisor.hearing import Hearing
 from dw_lsp.supervisor.lifecycle import ImpossibleEvent, advance
-from dw_lsp.supervisor.memory_watch import MemoryWatch
+from dw_lsp.supervisor.memory_watch import MemoryWatch, stays_behind
 from dw_lsp.supervisor.process import CannotSpawn, WorkerProcess, spawn
 from dw_lsp.supervisor.requests import Answer, Requests, report_in
 from dw_lsp.supervisor.runs import Cancelled, RunRequest, Runs, Submitted
 from dw_lsp.supervisor.standby import Standby
 
 logger = logging.getLogger(__name__)
-
-#: While a run is going on the worker reports its memory each second: one that is not older is the answer.
-RECENT_SECONDS = 2.0
 
 
 class Supervisor:
@@ -138,13 +135,17 @@ class Supervisor:
 
     async def memory(self) -> MemoryReport:
         """The worker's memory now. Raises `WorkerFailure` when there is no worker, or no answer."""
-        recent = self._memory.recent(self._now(), RECENT_SECONDS) if self._life.run_id else None
+        recent = self._memory.recent(self._now()) if self._life.run_id else None
         return recent or await self._ask_memory(ReportMemory, self._own_limits.request)
 
     async def clear(self) -> MemoryReport:
-        """Make the worker drop all that it holds; it stays alive. Raises `WorkerFailure`."""
+        """No components, and no more memory than at the start; else a fresh worker. Raises `WorkerFailure`."""
         self._must_not_run("cleared")
-        return await self._ask_memory(ClearMemory, self._own_limits.cleanup)
+        report = await self._ask_memory(ClearMemory, self._own_limits.cleanup)
+        if self._runs.current is None and stays_behind(report):
+            await self._replace()
+            report = await self.memory()
+        return report
 
     async def evict(self, key: str) -> MemoryReport:
         """Make the worker drop one component. Raises `WorkerFailure`."""
@@ -160,13 +161,16 @@ class Supervisor:
     async def restart(self) -> WorkerState:
         """A new worker, whatever the old one does; its run ends as cancelled. Returns once it is ready, or failed."""
         self._must_be_open()
-        generation = self._generation + 1
         self._standby.drop()  # What it has imported may be what the user has just mended.
+        await self._replace()
+        return self.state
+
+    async def _replace(self) -> None:
+        generation = self._generation + 1
         self._apply(life.LeaveWanted("restart"))
         await self._changes.until(
             lambda: (self._generation >= generation and self._life.state != "starting") or not self._life.alive
         )
-        return self.state
 
     async def shutdown(self) -> WorkerState:
         """No worker; all runs end as cancelled. A later run starts a new one. Returns once it is gone."""

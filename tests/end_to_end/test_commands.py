@@ -81,6 +81,8 @@ async def test_memory_is_reported_evicted_and_cleared(editor: Client, workspace:
     assert [part["name"] for part in again["loaded"]] == ["unet"]
     cleared = await editor.command("dw.clear")
     assert cleared["components"] == [] and cleared["allocatedBytes"] in (0, None)
+    # Back to where it began, in this process or in a fresh one.
+    assert cleared["processBytes"] <= 1.05 * cleared["baselineBytes"]
     assert (await editor.command("dw.ping"))["pid"] == (await editor.command("dw.status"))["pid"]
     assert len((await editor.run(path.as_uri(), seed=12))["loaded"]) == 4
 

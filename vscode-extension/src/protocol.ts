@@ -46,6 +46,8 @@ export interface MemoryReport {
   readonly components: readonly Component[];
   readonly growthBytes: number | null;
   readonly warnings: readonly string[];
+  /** What the process filled before its first run. */
+  readonly baselineBytes?: number;
 }
 
 export interface StepResult {

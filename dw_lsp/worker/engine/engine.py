@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 
 from dw_lsp.planning.plan import steps_until
@@ -22,11 +23,13 @@ from dw_lsp.protocol import (
 )
 from dw_lsp.worker.cancellation import Cancellation, RunCancelled
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
+from dw_lsp.worker.engine.cleanup import Housekeeping
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.devices import default_device, device_name
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.execute import WorkflowRun
 from dw_lsp.worker.engine.failures import run_error
+from dw_lsp.worker.engine.growth import Growth
 from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
@@ -42,6 +45,8 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedWorkflow
 #: A seed that is drawn has so many bits: a JSON number holds it exactly everywhere.
 SEED_BITS = 53
 
+logger = logging.getLogger(__name__)
+
 Send = Callable[[Message], None]
 
 
@@ -55,19 +60,25 @@ class Engine:
         self._components = Components()
         self._meter = Meter(self.device, self.device_name)
         self._resources = Resources(self._components, self._meter, self.device, versions)
+        self._housekeeping = Housekeeping(self.device)
+        self._growth = Growth()
         self._growth_warning: int | None = None
+        self._rising: tuple[str, ...] = ()
 
     def memory_report(self) -> MemoryReport:
         """The memory now. Any thread may ask."""
-        return self._meter.report(self._components.records(), self.run_count, self._growth_warning)
+        return self._meter.report(self._components.records(), self.run_count, self._growth_warning, self._rising)
 
     def clear(self) -> None:
-        """Drop every component and give the memory back."""
+        """Drop every component, give the memory back, and count anew."""
         self._resources.latent_views.clear()
         self._resources.single_files.clear()
         self._resources.prompts.clear()
         self._components.drop_all()
+        self._housekeeping.give_back()
         self._meter.forget()
+        self._growth.forget()
+        self._rising = ()
 
     def evict(self, key: str) -> bool:
         """Drop one component, or take a LoRA out of its models. Returns whether there was one of that key."""
@@ -81,11 +92,25 @@ class Engine:
         run = _Run(request, cancellation, send, self._resources)
         with Sampler(self._meter, lambda: send(MemoryReported(self.memory_report()))):
             outcome, error = run.carry_out()
+        self._housekeeping.after_run(run.seconds)
         if outcome == "succeeded":
-            self._meter.note_run()
+            self._watch_growth(run.kind)
         report = self.memory_report()
         send(MemoryReported(report))
         return run.ended(outcome, error, self.run_count, report)
+
+    def _watch_growth(self, kind: Hashable) -> None:
+        """Compare what is in use with earlier runs. Before a warning, what is merely unused is given back."""
+        records, limit = self._components.records(), self._growth_warning
+        growth = self._meter.growth(records)
+        if growth is not None and limit is not None and growth > limit:
+            self._housekeeping.give_back()
+        self._meter.note_run(records)
+        rising = tuple(trend.words for trend in self._growth.note(kind, self._meter.pools(records)))
+        for sentence in rising:
+            if sentence not in self._rising:
+                logger.warning(sentence)
+        self._rising = rising
 
 
 class _Run:
@@ -127,6 +152,23 @@ class _Run:
             reused=tuple(ledger.reused.values()) if ledger else (),
             memory=report,
             error=error,
+        )
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has taken so far."""
+        return time.monotonic() - self._started
+
+    @property
+    def kind(self) -> Hashable:
+        """What makes runs comparable in memory: components, what became of the steps, and what they gave."""
+        ledger = self._context.ledger if self._context else None
+        if ledger is None:
+            return ()
+        return (
+            frozenset((*ledger.loaded, *ledger.reused)),
+            tuple((step.name, step.outcome) for step in ledger.steps.values()),
+            tuple((each.content_type, each.width, each.height) for each in ledger.results),
         )
 
     def _run(self) -> None:

@@ -17,6 +17,7 @@ from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.cancellation import RunCancelled
 from dw_lsp.worker.engine.artifact_codec import CannotRestore, live_values
 from dw_lsp.worker.engine.artifacts import of_pipeline, of_task
+from dw_lsp.worker.engine.cleanup import after_step
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.manifest import RepeatableRun
 from dw_lsp.worker.engine.out_of_memory import Relief
@@ -114,6 +115,7 @@ class WorkflowRun:
                 summary = StepSummary(step.name, outcome, seconds, self._step_load_seconds, peak, tuple(self._notes))
                 self._notes.clear()
                 context.ledger.steps[step.name] = summary
+        after_step(0.0 if reused else seconds)
         if caller is None:
             written = tuple(publisher.written)
             context.send(StepEnded(context.request.run_id, step.name, step.index, outcome, seconds, written))

@@ -130,6 +130,19 @@ def _windows() -> HostMemory:
     return HostMemory(int(status.total), int(status.free), None, None)
 
 
+def open_handles() -> int | None:
+    """How many files, pipes and sockets this process has open; `None` where the system does not tell."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return len(os.listdir(folder))
+        except OSError:
+            continue
+    if importlib.util.find_spec("psutil") is not None:
+        process = importlib.import_module("psutil").Process()
+        return int(process.num_handles() if sys.platform == "win32" else process.num_fds())
+    return None
+
+
 def return_free_memory() -> None:
     """Give memory that the C library keeps for reuse back to the system, where that can be asked for (glibc)."""
     if sys.platform != "linux":

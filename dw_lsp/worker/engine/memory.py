@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 
 import torch
 
 from dw_lsp.protocol import Component, MemoryReport
-from dw_lsp.worker.engine.host_memory import HostMemory, host_memory
+from dw_lsp.worker.engine.growth import Pools
+from dw_lsp.worker.engine.host_memory import HostMemory, host_memory, open_handles
 
 #: How often memory is looked at while a run is busy, and how often it is reported. Seconds.
 SAMPLING_SECONDS = 0.1
@@ -22,6 +24,8 @@ class Meter:
         self._device, self._name = device, name
         self._baseline: int | None = None
         self._peak: int | None = None
+        # Of the process before it has carried out anything: what a full cleanup should come back to.
+        self._process_at_start = host_memory().process
 
     def used(self) -> int | None:
         """Bytes in use now: on the device, or of this process where the device is the CPU itself."""
@@ -31,12 +35,49 @@ class Meter:
             return int(torch.mps.current_allocated_memory())
         return host_memory().process
 
-    def report(self, components: Sequence[Component], run_count: int, warning_bytes: int | None = None) -> MemoryReport:
-        """The memory now. Arguments: `warning_bytes` is the growth from which on the report warns; `None`: never."""
+    def unaccounted(self, components: Sequence[Component]) -> int | None:
+        """Bytes in use that no kept component fills: what may not grow from run to run."""
+        used = self.used()
+        return None if used is None else used - self._kept(components)
+
+    def _kept(self, components: Sequence[Component]) -> int:
+        return sum(each.bytes for each in components if each.device.startswith(self._device.type))
+
+    def pools(self, components: Sequence[Component]) -> Pools:
+        """What is in use beyond the kept components, by pool."""
+        host = host_memory().process
+        in_host = sum(each.bytes for each in components if each.device.startswith("cpu"))
+        device = reserve = None
+        if self._device.type == "cuda":
+            allocated = torch.cuda.memory_allocated(self._device)
+            device, reserve = allocated - self._kept(components), torch.cuda.memory_reserved(self._device) - allocated
+        return Pools(
+            device=device,
+            device_reserve=reserve,
+            host=None if host is None else host - in_host,
+            python_objects=sys.getallocatedblocks(),
+            file_handles=open_handles(),
+        )
+
+    def growth(self, components: Sequence[Component]) -> int | None:
+        """Bytes by which memory has grown since the first run after a cleanup, beyond the kept components."""
+        now = self.unaccounted(components)
+        return None if now is None or self._baseline is None else now - self._baseline
+
+    def report(
+        self,
+        components: Sequence[Component],
+        run_count: int,
+        warning_bytes: int | None = None,
+        warnings: Sequence[str] = (),
+    ) -> MemoryReport:
+        """The memory now.
+
+        Arguments: `warning_bytes` is the growth from which on the report warns, `None`: never; `warnings` are others.
+        """
         host = host_memory()
         allocated, reserved, free, total, peak = self._device_values(host, components)
-        used = self.used()
-        growth = None if used is None or self._baseline is None else used - self._baseline
+        growth = self.growth(components)
         return MemoryReport(
             device=self._device.type,
             device_name=self._name,
@@ -50,7 +91,8 @@ class Meter:
             run_count=run_count,
             components=tuple(components),
             growth_bytes=growth,
-            warnings=_growth_warning(growth, warning_bytes),
+            warnings=(*_growth_warning(growth, warning_bytes, self._device.type), *warnings),
+            baseline_bytes=self._process_at_start,
         )
 
     def _device_values(
@@ -69,14 +111,16 @@ class Meter:
             return allocated, reserved, max(0, limit - reserved), limit, None
         return sum(each.bytes for each in components), host.process, host.free, host.total, host.process_peak
 
-    def note_run(self) -> None:
+    def note_run(self, components: Sequence[Component] = ()) -> None:
         """A run has ended: the first one after a cleanup sets what later growth is measured against."""
         if self._baseline is None:
-            self._baseline = self.used()
+            self._baseline = self.unaccounted(components)
 
     def forget(self) -> None:
-        """Everything was cleaned up: growth counts anew."""
-        self._baseline = None
+        """Everything was cleaned up: growth and peaks count anew."""
+        self._baseline = self._peak = None
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
 
     def begin_peak(self) -> None:
         """From now on `peak` tells the highest use since this call."""
@@ -115,13 +159,14 @@ class Meter:
         return host_memory().total
 
 
-def _growth_warning(growth: int | None, warning_bytes: int | None) -> tuple[str, ...]:
+def _growth_warning(growth: int | None, warning_bytes: int | None, device: str) -> tuple[str, ...]:
     if growth is None or warning_bytes is None or growth <= warning_bytes:
         return ()
     megabytes = 1024 * 1024
+    pool = "process (host)" if device == "cpu" else "device"
     return (
-        f"Memory has grown by {growth // megabytes} MB since the first run, more than the "
-        f"{warning_bytes // megabytes} MB of dw.memory.growthWarningMb. dw.clear gives all of it back.",
+        f"Memory of the {pool} has grown by {growth // megabytes} MB since the first run, beyond the kept models: more "
+        f"than the {warning_bytes // megabytes} MB of dw.memory.growthWarningMb. dw.clear gives all of it back.",
     )
 
 
