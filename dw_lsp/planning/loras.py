@@ -76,7 +76,7 @@ def _required(step: ResolvedStep, index: int, entry: Mapping[str, Value], folder
     weight_name, subfolder, revision = (_text(entry.get(key)) for key in ("weight_name", "subfolder", "revision"))
     place = ("pipeline", "loras", index)
     try:
-        file = _find(source, weight_name, subfolder, revision, folder)
+        file = find_weights("LoRA", source, weight_name, subfolder, revision, folder)
     except InvalidInput as error:
         raise InvalidInput(error.message, step.place(*place, "model_name"), step.name, error.hint) from error
     if file is not None:
@@ -99,10 +99,13 @@ def _required(step: ResolvedStep, index: int, entry: Mapping[str, Value], folder
     )
 
 
-def _find(
-    source: str, weight_name: str | None, subfolder: str | None, revision: str | None, folder: Path | None
+def find_weights(
+    what: str, source: str, weight_name: str | None, subfolder: str | None, revision: str | None, folder: Path | None
 ) -> Path | None:
-    """The file; `None` when it is the hub's and not here. Raises `InvalidInput` when a local one is not there."""
+    """The file of an adapter; `None` when it is the hub's and not here.
+
+    Arguments: `what` it is, in words. Raises `InvalidInput` when a local one is not there.
+    """
     named = Path(os.path.expanduser(source))
     if folder is not None and not named.is_absolute():
         named = folder / named
@@ -111,10 +114,10 @@ def _find(
     found = find_folder(source, folder, revision)
     if found is None:
         if looks_local(source):
-            raise InvalidInput(f"there is no LoRA {source!r}", hint=f"It was looked for at {named}.")
+            raise InvalidInput(f"there is no {what} {source!r}", hint=f"It was looked for at {named}.")
         return None
     inside = found / subfolder if subfolder else found
-    chosen = inside / weight_name if weight_name else _usual(inside)
+    chosen = inside / weight_name if weight_name else _usual(what, inside)
     if chosen is not None and chosen.is_file():
         return chosen
     if found == named:
@@ -123,7 +126,7 @@ def _find(
     return None
 
 
-def _usual(folder: Path) -> Path | None:
+def _usual(what: str, folder: Path) -> Path | None:
     """The weights in a folder that names none: by the usual name, else the only file that can be it."""
     if (folder / USUAL_NAME).is_file() or not folder.is_dir():
         return folder / USUAL_NAME
@@ -132,7 +135,10 @@ def _usual(folder: Path) -> Path | None:
         files = [file for file in files if not any(part in file.name for part in _NO_LORA)]
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
-            raise InvalidInput(f"the folder {folder.name!r} holds several LoRAs: {names}", hint="Add `weight_name`.")
+            raise InvalidInput(
+                f"the folder {folder.name!r} holds several files that may be the {what}: {names}",
+                hint="Add `weight_name`.",
+            )
         if files:
             return files[0]
     return None

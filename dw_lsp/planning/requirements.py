@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, hub_cache, looks_local
+from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, hub_cache, looks_local, read_part
+from dw_lsp.planning.ip_adapters import RequiredIpAdapter, required_ip_adapter
 from dw_lsp.planning.loras import RequiredLora, required_loras
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.identity import component_key
@@ -36,6 +37,7 @@ NOT_COMPONENTS = frozenset(
 )
 #: Settings of single components that make another component of it.
 CUTS = frozenset({"truncate_layers", "remove_modules"})
+_ENCODER = "image_encoder"
 SCHEDULER_NAMES = frozenset({"scheduler", "audio_scheduler"})
 
 
@@ -75,6 +77,7 @@ class RequiredPipeline:
     parts: tuple[RequiredComponent, ...]
     explicit: Mapping[str, Mapping[str, Value]]
     loras: tuple[RequiredLora, ...] = ()
+    ip_adapter: RequiredIpAdapter | None = None
 
     def part(self, name: str) -> RequiredComponent | None:
         """The component of that name."""
@@ -82,7 +85,10 @@ class RequiredPipeline:
 
 
 def lora_parts(required: RequiredPipeline) -> Iterator[RequiredComponent]:
-    """The LoRAs of a step in the form of components, for what is shown of a run."""
+    """The adapters of a step in the form of components, for what is shown of a run."""
+    if (ip := required.ip_adapter) is not None:
+        where = "disk" if ip.file is not None else "download"
+        yield RequiredComponent(ip.name, "diffusers", "IPAdapter", ip.key, ip.key, ip.bytes, ip.bytes, ip.file, where)
     for lora in required.loras:
         where = "disk" if lora.file is not None else "download"
         yield RequiredComponent(lora.name, "peft", "LoRA", lora.key, lora.key, lora.bytes, lora.bytes, lora.file, where)
@@ -117,8 +123,13 @@ def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeli
     parts = [_cut(part, _object(_object(configuration.get("components")).get(part.name))) for part in parts]
     if model is None and (model_name or single_file):
         parts.insert(0, _unseen(class_name, model_name or single_file or "", keywords, folder))
-    loras = required_loras(step, folder)
-    return RequiredPipeline(class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras)
+    loras, adapter = required_loras(step, folder), required_ip_adapter(step, folder)
+    if adapter is not None and adapter.encoder is not None and not any(part.name == _ENCODER for part in parts):
+        encoder = read_part(_ENCODER, "transformers", "CLIPVisionModelWithProjection", adapter.encoder, None)
+        parts.append(_part(encoder, keywords))
+    return RequiredPipeline(
+        class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras, adapter
+    )
 
 
 def _cut(part: RequiredComponent, settings: Mapping[str, Value]) -> RequiredComponent:

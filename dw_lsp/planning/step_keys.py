@@ -24,7 +24,9 @@ from dw_lsp.workflow.resolved import ResolvedStep
 #: Raised when a key no longer means what it meant, so that nothing remembered before is taken.
 KEY_FORMAT = 1
 #: Members of a pipeline that are in its key in a form of their own, or say nothing about its results.
-_OWN_FORM = frozenset({"arguments", "from_pretrained_arguments", "seed", "shared_components", "configuration", "loras"})
+_OWN_FORM = frozenset(
+    {"arguments", "from_pretrained_arguments", "seed", "shared_components", "configuration", "loras", "ip_adapter"}
+)
 _FREE_CONFIGURATION = frozenset({"shared_components", "component_type"})
 #: Members of a configuration that say how latents are decoded and where, not what they are.
 DECODING = frozenset({"vae", "offload", "exclude_from_cpu_offload"})
@@ -52,7 +54,7 @@ def pipeline_definition(
     """
     loading = required.loading
     if any(part.where_from == "download" for part in required.parts) or any(
-        lora.file is None for lora in required.loras
+        adapter is not None and adapter.file is None for adapter in (*required.loras, required.ip_adapter)
     ):
         return None
     if any(
@@ -71,6 +73,7 @@ def pipeline_definition(
         "class": required.class_name.removeprefix("diffusers."),
         "parts": dict(parts),
         "loading": loading_identity(loading),
+        "ip_adapter": None if required.ip_adapter is None else required.ip_adapter.settings(),
         "loras": [dict(each) for each in lora_settings(required.loras)],
         "settings": {key: settings[key] for key in settings.keys() - _FREE_CONFIGURATION - without},
         "more": {

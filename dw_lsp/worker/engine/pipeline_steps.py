@@ -62,28 +62,29 @@ def load_components(
     for name in unused_keywords(prepared.chosen, prepared.required.loading):
         logger.warning("%s does not take %r; it has no effect", prepared.chosen.__name__, name)
     change_schedulers(pipeline, step, step.body, context.types)
-    return pipeline, _with_loras(prepared, pipeline, loaded, context, reporter)
+    return pipeline, _with_adapters(prepared, pipeline, loaded, context, reporter)
 
 
-def _with_loras(
+def _with_adapters(
     prepared: PreparedPipeline, pipeline: Any, loaded: Loaded, context: RunContext, reporter: StepReporter
 ) -> Loaded:
-    """Bring a step's LoRAs into its models, as far as they are not in them."""
-    loras = prepared.required.loras
-    if not loras:
+    """Bring a step's LoRAs and its image-prompt adapter into its models, as far as they are not in them."""
+    loras, adapter, resources = prepared.required.loras, prepared.required.ip_adapter, context.resources
+    names = [each.name for each in (*loras, adapter) if each is not None]
+    if not names:
         return loaded
-    reporter.phase("loading", f"{prepared.chosen.__name__}: {', '.join(lora.name for lora in loras)}")
-    started = time.monotonic()
-    check_loras(prepared.step, type(pipeline), loras, False)
-    resources = context.resources
+    reporter.phase("loading", f"{prepared.chosen.__name__}: {', '.join(names)}")
+    started, step = time.monotonic(), prepared.step
+    check_loras(step, type(pipeline), loras, False)
     with LoadingWatch(reporter.goes_on):
-        fresh, there = resources.loras.bring(pipeline, prepared.step, loras, loaded.keys, resources.components)
+        fresh, there = resources.loras.bring(pipeline, step, loras, loaded.keys, resources.components)
+        if adapter is not None:
+            more = resources.ip_adapters.bring(pipeline, step, adapter, loaded.keys, resources.components)
+            fresh, there = (*fresh, *more[0]), (*there, *more[1])
     context.ledger.note_components(fresh, there)
-    seconds = time.monotonic() - started if fresh else 0.0
-    return dataclasses.replace(
-        loaded, loaded=(*loaded.loaded, *fresh), reused=(*loaded.reused, *there), seconds=loaded.seconds + seconds,
-        loras=loras,
-    )  # fmt: skip
+    seconds = loaded.seconds + (time.monotonic() - started if fresh else 0.0)
+    parts: dict[str, Any] = {"loaded": (*loaded.loaded, *fresh), "reused": (*loaded.reused, *there), "seconds": seconds}
+    return dataclasses.replace(loaded, loras=loras, ip_adapter=adapter, **parts)
 
 
 def _from_parts(
@@ -143,6 +144,8 @@ def ready_pipeline(
     device = _device(settings, context)
     with contextlib.ExitStack() as undo:
         place(pipeline, step, settings, device, undo)
+        if loaded.ip_adapter is not None:
+            undo.enter_context(context.resources.ip_adapters.used_by(pipeline, step, loaded.ip_adapter))
         set_state(pipeline, step, settings, undo)
         enable_cache(pipeline, step, settings, undo)
         yield ReadyPipeline(pipeline, loaded, device)

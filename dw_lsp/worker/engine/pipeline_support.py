@@ -38,6 +38,7 @@ PIPELINE = frozenset(
         "arguments",
         "scheduler",
         "audio_scheduler",
+        "ip_adapter",
         "loras",
         "seed",
         "shared_components",
@@ -106,6 +107,7 @@ def check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
     for name in ("scheduler", "audio_scheduler"):
         _check_scheduler(step, name, body.get(name))
     _check_loras(step, body.get("loras"))
+    _check_ip_adapter(step, body.get("ip_adapter"))
 
 
 def _check_modules(step: ResolvedStep, configuration: Mapping[str, Value], options: RunOptions) -> None:
@@ -217,3 +219,18 @@ def _check_loras(step: ResolvedStep, value: Value) -> None:
         for key in entry:
             if key in LORA_LOADING:
                 raise refuse(step, (*path, index, key), f"`{key}` is not taken by this engine: {LORA_LOADING[key]}")
+
+
+def _check_ip_adapter(step: ResolvedStep, value: Value) -> None:
+    path = ("pipeline", "ip_adapter")
+    entry = object_at(step, value, path)
+    for key in ("model_name", "weight_name", "subfolder"):
+        if isinstance(entry.get(key), list):
+            message = "several image-prompt adapters at once are not carried out by this engine yet"
+            raise refuse(step, (*path, key), message, "Name one.")
+    if entry and not isinstance(entry.get("model_name"), str):
+        raise refuse(step, path, "an image-prompt adapter needs a `model_name`, its folder, file or repository")
+    if isinstance(entry.get("scale"), (str, bool)):
+        raise refuse(step, (*path, "scale"), f"`scale` should be a number, not {entry['scale']!r}")
+    known = frozenset({"model_name", "weight_name", "subfolder", "revision", "scale", "image_encoder_folder"})
+    only(step, entry, known, path)

@@ -15,6 +15,7 @@ from typing import Any
 import diffusers
 import torch
 
+from dw_lsp.planning.ip_adapters import RequiredIpAdapter
 from dw_lsp.planning.loras import RequiredLora
 from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline
 from dw_lsp.protocol import Component
@@ -39,7 +40,7 @@ LOADING_KEYWORDS = frozenset(
 class Loaded:
     """What a pipeline is made of: its components by name, which of them had to be loaded, and how long it took.
 
-    `loras` are those that its calls want; they are in its models already.
+    `loras` and `ip_adapter` are those that its calls want; its models have them already.
     """
 
     live: Mapping[str, Any]
@@ -48,6 +49,7 @@ class Loaded:
     reused: tuple[Component, ...]
     seconds: float
     loras: tuple[RequiredLora, ...] = ()
+    ip_adapter: RequiredIpAdapter | None = None
 
 
 #: Told before each component is loaded: its name, how many are loaded already, how many have to be.

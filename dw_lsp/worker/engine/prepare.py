@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from dw_lsp.planning.input_files import names_media
-from dw_lsp.planning.loras import RequiredLora
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.devices import named_device
+from dw_lsp.worker.engine.ip_adapters import check_ip_adapter
 from dw_lsp.worker.engine.loading import check_single_file
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.media import Media
@@ -148,6 +148,7 @@ def _prepare_pipeline(
         raise refuse(step, ("pipeline", "configuration", "component_type"), error.message, error.hint) from error
     _check_sources(step, required, source, context)
     check_loras(step, chosen, required.loras, is_automatic(chosen))
+    check_ip_adapter(step, chosen, is_automatic(chosen))
     check_schedulers(step, step.body, context.types)
     _check_call(step, chosen)
     configuration = step.body.get("configuration")
@@ -186,20 +187,22 @@ def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Sourc
         key = "model_name" if required.single_file is None else "from_single_file"
         raise refuse(step, (*path, key), error.message, error.hint) from error
     for lora in required.loras:
-        _check_lora(step, lora, context)
+        _check_weights(step, lora.file, ("pipeline", "loras", lora.index), context)
+    if required.ip_adapter is not None:
+        _check_weights(step, required.ip_adapter.file, ("pipeline", "ip_adapter"), context)
     for name, definition in required.explicit.items():
         _check_component(step, name, definition, required, context)
     _check_dtype(step, required.loading.get("torch_dtype"), context)
 
 
-def _check_lora(step: ResolvedStep, lora: RequiredLora, context: RunContext) -> None:
-    """A LoRA's file may be read, and holds nothing but numbers."""
-    if lora.file is None:
+def _check_weights(step: ResolvedStep, file: Path | None, path: tuple[str | int, ...], context: RunContext) -> None:
+    """An adapter's file may be read, and holds nothing but numbers."""
+    if file is None:
         return
     try:
-        check_single_file(context.allowed.resolve(str(lora.file), None, "the LoRA"), context.options.allow_pickle)
+        check_single_file(context.allowed.resolve(str(file), None, "the adapter"), context.options.allow_pickle)
     except InvalidInput as error:
-        raise refuse(step, ("pipeline", "loras", lora.index), error.message, error.hint) from error
+        raise refuse(step, path, error.message, error.hint) from error
 
 
 def _check_component(

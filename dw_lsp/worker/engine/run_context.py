@@ -14,6 +14,7 @@ from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.eviction import Budgets
+from dw_lsp.worker.engine.ip_adapters import IpAdapters
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.loras import Loras
 from dw_lsp.worker.engine.media import Media
@@ -40,6 +41,7 @@ class Resources:
     single_files: dict[str, dict[str, str]] = field(default_factory=dict)
     memories: dict[Path, StepMemory] = field(default_factory=dict)
     loras: Loras = field(default_factory=Loras)
+    ip_adapters: IpAdapters = field(default_factory=IpAdapters)
     prompts: Prompts = field(default_factory=Prompts)
 
     def memory_of(self, output_directory: Path) -> StepMemory:

@@ -17,7 +17,7 @@ import diffusers
 import torch
 
 from dw_lsp.catalog.models import file_identity
-from dw_lsp.planning.loras import USUAL_NAME, RequiredLora
+from dw_lsp.planning.loras import USUAL_NAME
 from dw_lsp.planning.requirements import required_pipeline
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Range, Value
@@ -32,7 +32,7 @@ from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.workflow.identity import component_key
-from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+from dw_lsp.workflow.resolved import InvalidInput
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +50,8 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
     step, required = prepared.step, prepared.required
     missing = {part.name for part in required.parts if part.where_from == "download"}
     absent = [lora for lora in required.loras if lora.file is None]
-    if not missing and not absent:
+    adapter = required.ip_adapter if required.ip_adapter is not None and required.ip_adapter.file is None else None
+    if not missing and not absent and adapter is None:
         return prepared
     if required.model_name is not None and (required.model is None or missing - required.explicit.keys()):
         reporter.phase("downloading", required.model_name)
@@ -69,7 +70,13 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
         reporter.phase("downloading", lora.source)
         place = step.place("pipeline", "loras", lora.index, "model_name")
         with _told(lora.source, place, step.name), _watched(reporter):
-            _download_lora(lora, step)
+            entries = step.body.get("loras")
+            _download_weights(entries[lora.index] if isinstance(entries, list) else None)
+    if adapter is not None:
+        reporter.phase("downloading", adapter.source)
+        place = step.place("pipeline", "ip_adapter", "model_name")
+        with _told(adapter.source, place, step.name), _watched(reporter):
+            _download_weights(step.body.get("ip_adapter"), encoder="image_encoder")
     renewed = required_pipeline(step, prepared.folder)
     still = [part.name for part in renewed.parts if part.where_from == "download"]
     still += [lora.source for lora in renewed.loras if lora.file is None]
@@ -110,16 +117,20 @@ def _watched(reporter: StepReporter) -> contextlib.AbstractContextManager[None]:
     return watched_downloads(reporter.cancellation.check, lambda done, total: reporter.unit_done(done, total, "byte"))
 
 
-def _download_lora(lora: RequiredLora, step: ResolvedStep) -> None:
+def _download_weights(entry: Value, encoder: str | None = None) -> None:
+    """Fetch the file of an adapter. Arguments: `encoder` is a folder beside it that is wanted as well."""
     import huggingface_hub
 
-    entries = step.body.get("loras")
-    entry = entries[lora.index] if isinstance(entries, list) else None
     asked: Mapping[str, Value] = entry if isinstance(entry, dict) else {}
+    source = str(asked.get("model_name"))
     name, subfolder, revision = (
         value if isinstance(value := asked.get(key), str) else None for key in ("weight_name", "subfolder", "revision")
     )
-    huggingface_hub.hf_hub_download(lora.source, name or USUAL_NAME, subfolder=subfolder, revision=revision)
+    huggingface_hub.hf_hub_download(source, name or USUAL_NAME, subfolder=subfolder, revision=revision)
+    if encoder is not None:
+        within = f"{subfolder}/{encoder}" if subfolder else encoder
+        patterns = [f"{within}/{pattern}" for pattern in _WEIGHTS]
+        huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=patterns)
 
 
 @contextlib.contextmanager

@@ -187,3 +187,30 @@ def tiny_video(model: Path) -> Any:
         scheduler=diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
         transformer=transformer,
     )
+
+
+@pytest.fixture(scope="session")
+def ip_adapter_files(tmp_path_factory: pytest.TempPathFactory, make: Any) -> Path:
+    """A folder with two image-prompt adapters for the shapes model, and the encoder that both need."""
+    folder = tmp_path_factory.mktemp("adapters")
+    torch.manual_seed(5)
+    config = transformers.CLIPVisionConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, projection_dim=8,
+        image_size=32, patch_size=16,
+    )  # fmt: skip
+    transformers.CLIPVisionModelWithProjection(config).save_pretrained(str(folder / "image_encoder"))
+    unet = diffusers.UNet2DConditionModel.from_pretrained(str(make.model / "unet"))
+    width = unet.config.cross_attention_dim
+    for seed in range(2):
+        torch.manual_seed(seed)
+        tensors = {
+            "image_proj.proj.weight": torch.randn(4 * width, 8), "image_proj.proj.bias": torch.randn(4 * width),
+            "image_proj.norm.weight": torch.ones(width), "image_proj.norm.bias": torch.zeros(width),
+        }  # fmt: skip
+        crossing = [module for name, module in unet.named_modules() if name.endswith("attn2")]
+        for number, attention in enumerate(crossing):
+            for part in ("to_k_ip", "to_v_ip"):
+                shape = attention.to_k.weight.shape
+                tensors[f"ip_adapter.{2 * number + 1}.{part}.weight"] = torch.randn(shape) * 0.2
+        save_file(tensors, folder / f"adapter{seed}.safetensors")
+    return folder

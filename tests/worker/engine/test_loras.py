@@ -186,7 +186,7 @@ def test_loras_that_are_tried_one_after_another_do_not_pile_up(worker: Any, make
 
 REFUSALS: dict[str, tuple[Entry, str]] = {
     "not there": (lora("none"), "does not hold 'none.safetensors'"),
-    "several in a folder": ({"model_name": "./loras"}, "holds several LoRAs"),
+    "several in a folder": ({"model_name": "./loras"}, "holds several files that may be the LoRA"),
     "no number": (lora("unet0", scale="strong"), "`scale` should be a number, not 'strong'"),
     "outside": ({"model_name": "/etc", "weight_name": "passwd"}, "lies outside the folders"),
     "pickled": ({"model_name": "./loras/old.bin"}, "neither safetensors nor GGUF"),

@@ -1,0 +1,136 @@
+"""Image-prompt adapters: loaded once into a model, put on for a step's calls and taken off after it.
+
+What an adapter adds to a model (attention processors, a projection of the image) is kept beside the model; putting it
+on again exchanges these objects and loads nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+
+from dw_lsp.planning.ip_adapters import RequiredIpAdapter
+from dw_lsp.protocol import Component
+from dw_lsp.worker.engine.components import Components, device_of, size_of
+from dw_lsp.worker.engine.failures import describe
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+
+@dataclass(frozen=True)
+class _Added:
+    """What makes a model another one: its attention processors, the projection in front, and that one's kind."""
+
+    processors: Mapping[str, Any]
+    projection: Any
+    kind: Any
+
+    def on(self, model: Any) -> None:
+        """Let a model have all of it."""
+        weights = next(model.parameters())
+        for part in (*self.processors.values(), self.projection):
+            if isinstance(part, torch.nn.Module):
+                part.to(weights.device)
+        model.set_attn_processor(dict(self.processors))
+        model.encoder_hid_proj = self.projection
+        if "encoder_hid_dim_type" in model.config:
+            model.register_to_config(encoder_hid_dim_type=self.kind)
+
+
+class IpAdapters:
+    """Which adapters have been loaded for which live models. A model that is dropped takes them along."""
+
+    def __init__(self) -> None:
+        self._added: WeakKeyDictionary[torch.nn.Module, dict[str, _Added]] = WeakKeyDictionary()
+
+    def bring(
+        self,
+        pipeline: Any,
+        step: ResolvedStep,
+        adapter: RequiredIpAdapter,
+        keys: Mapping[str, str],
+        components: Components,
+    ) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
+        """Load an adapter for a pipeline's model, unless it is. Returns what was loaded, and what was there.
+
+        Arguments: `keys` are those of the pipeline's components, by name. Raises `InvalidInput` when it does not fit.
+        """
+        name, model = _model_of(pipeline, step)
+        _with_feature_extractor(pipeline)
+        known = self._added.setdefault(model, {})
+        if adapter.key in known:
+            return (), tuple(record for record in components.records() if record.key == adapter.key)
+        started, before = time.monotonic(), _state_of(model)
+        if adapter.file is None:
+            raise RuntimeError("an adapter is loaded before its file is there")
+        folder, file = adapter.file.parent, adapter.file.name
+        try:
+            pipeline.load_ip_adapter(
+                str(folder), subfolder="", weight_name=file, image_encoder_folder=None, local_files_only=True
+            )
+            known[adapter.key] = added = _state_of(model)
+        except (ValueError, KeyError, RuntimeError, TypeError, OSError) as error:
+            message = f"{file} cannot be loaded as an image-prompt adapter: {describe(error).splitlines()[0]}"
+            hint = "Check that it was made for this kind of model."
+            raise InvalidInput(message, step.place("pipeline", "ip_adapter"), step.name, hint) from error
+        finally:
+            before.on(model)
+        size = sum(size_of(part) for part in (*added.processors.values(), added.projection))
+        seconds = time.monotonic() - started
+        record = Component(adapter.key, adapter.name, "IPAdapter", size, device_of(model), seconds)
+        components.put_inside(keys[name], record)
+        return (record,), ()
+
+    @contextlib.contextmanager
+    def used_by(self, pipeline: Any, step: ResolvedStep, adapter: RequiredIpAdapter) -> Iterator[None]:
+        """While this is entered, a pipeline's model has the adapter, with its weight."""
+        _, model = _model_of(pipeline, step)
+        before = _state_of(model)
+        self._added[model][adapter.key].on(model)
+        try:
+            _set_scale(pipeline, step, 1.0 if adapter.scale is None else adapter.scale)
+            yield
+        finally:
+            before.on(model)
+
+
+def _set_scale(pipeline: Any, step: ResolvedStep, scale: Any) -> None:
+    try:
+        pipeline.set_ip_adapter_scale(scale)
+    except Exception as error:  # Numbers and objects for blocks are looked at in many places.
+        place = step.place("pipeline", "ip_adapter", "scale")
+        raise InvalidInput(f"the scale {scale!r} cannot be set: {describe(error)}", place, step.name) from error
+
+
+def check_ip_adapter(step: ResolvedStep, chosen: Any, automatic: bool) -> None:
+    """Raise `InvalidInput` when an adapter is wanted of a class that takes none."""
+    if step.body.get("ip_adapter") and not automatic and not hasattr(chosen, "load_ip_adapter"):
+        place = step.place("pipeline", "ip_adapter")
+        raise InvalidInput(f"{chosen.__name__} takes no image-prompt adapter", place, step.name, "Remove `ip_adapter`.")
+
+
+def _model_of(pipeline: Any, step: ResolvedStep) -> tuple[str, Any]:
+    check_ip_adapter(step, type(pipeline), False)
+    name = "unet" if getattr(pipeline, "unet", None) is not None else "transformer"
+    return name, getattr(pipeline, name)
+
+
+def _state_of(model: Any) -> _Added:
+    kind = model.config.get("encoder_hid_dim_type")
+    return _Added(dict(model.attn_processors), getattr(model, "encoder_hid_proj", None), kind)
+
+
+def _with_feature_extractor(pipeline: Any) -> None:
+    """Give a pipeline what brings pictures to its image encoder's size, where its model has nothing of the kind."""
+    encoder = getattr(pipeline, "image_encoder", None)
+    if encoder is None or getattr(pipeline, "feature_extractor", None) is not None:
+        return
+    import transformers
+
+    size = encoder.config.image_size
+    pipeline.register_modules(feature_extractor=transformers.CLIPImageProcessor(size=size, crop_size=size))
