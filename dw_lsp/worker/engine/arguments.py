@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +18,8 @@ logger = logging.getLogger(__name__)
 NOT_TYPES = frozenset({"content_type", "offload_type", "media_type"})
 #: How text that stands for something else begins.
 CONSTANT = "constant:"
+#: The member that holds what an object is made from.
+MADE = "from_arguments"
 
 
 def is_type_key(key: str) -> bool:
@@ -48,8 +51,30 @@ class Arguments:
             location = medium(value)
             if location is not None:
                 return self._medium(key, location, value["media_type"] == "video")
-            return self.live(value)
+            return self._made(value) if MADE in value else self.live(value)
         return self._text(key, value) if isinstance(value, str) else value
+
+    def _made(self, value: Mapping[str, Any]) -> Any:
+        """An object of a class that the text names, from arguments that it gives."""
+        kind, arguments = self._kind_of(value)
+        try:
+            return kind(**self.live(arguments))
+        except (TypeError, ValueError) as error:
+            raise InvalidInput(f"{kind.__name__} cannot be made from these arguments: {error}") from error
+
+    def _kind_of(self, value: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+        """The class to make, and its arguments. Classes that hold values only: making one does nothing else."""
+        types = [key for key in value if is_type_key(key)]
+        if len(types) != 1 or len(value) != 2 or not isinstance(value[MADE], dict):
+            raise InvalidInput(f"an object with `{MADE}` has one more member, whose name ends in _type")
+        kind = self._types.value(str(value[types[0]]))
+        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+            raise InvalidInput(f"{value[types[0]]!r} is no class that is made from arguments")
+        known = [field.name for field in dataclasses.fields(kind)]
+        for name in value[MADE]:
+            if name not in known:
+                raise InvalidInput(f"{kind.__name__} has no member {name!r}", hint=f"It has {', '.join(known)}.")
+        return kind, value[MADE]
 
     def _text(self, key: str, value: str) -> Any:
         if value.startswith(CONSTANT):
@@ -80,6 +105,8 @@ class Arguments:
                 self._check(key, item)
         elif names_media(key) or (isinstance(value, dict) and medium(value) is not None):
             self._check_medium(key, value)
+        elif isinstance(value, dict) and MADE in value:
+            self.check(self._kind_of(value)[1])
         elif isinstance(value, dict):
             self.check(value)
         elif isinstance(value, str):

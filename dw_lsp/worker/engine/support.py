@@ -20,7 +20,7 @@ from dw_lsp.workflow.resolved import ResolvedStep
 RESULT = frozenset({"content_type", "save", "file_base_name", "fps", "embed_metadata", "subfolder", "role"})
 #: Beginnings of texts that mean something which this engine cannot look up.
 _REFERENCES = ("prompt:", "asset:", "output:", "item:", "gather:", "constraint:")
-_SOURCES = ("from_file", "from_previous_result", "from_arguments")
+_SOURCES = ("from_file", "from_previous_result")
 _SUBFOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*")
 #: The content type of moving pictures.
 VIDEO = "video/mp4"
