@@ -41,6 +41,8 @@ class Configuration:
     async def pull(self) -> None:
         """Ask the client for its settings; one that cannot answer keeps what it sent at the start."""
         problems = self._problems
+        # What is commanded from here on waits for the answer: a client says that its settings changed, then commands.
+        self._known.clear()
         if self._can_be_asked():
             item = types.ConfigurationItem(section="dw")
             try:
@@ -61,7 +63,7 @@ class Configuration:
             self._tell(problems)
 
     async def known(self) -> None:
-        """Wait for the client's first answer: what is commanded right after the start goes by its settings, too."""
+        """Wait for the client's answer: what is commanded right after a start or a change goes by it, too."""
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._known.wait(), PATIENCE)
         self._known.set()

@@ -105,6 +105,17 @@ async def test_results_go_where_the_command_says(editor: Client, workspace: Path
     assert Path(finished["results"][0]["path"]).is_relative_to(tmp_path)
 
 
+async def test_a_command_behind_a_change_of_settings_goes_by_the_new_ones(workspace: Path) -> None:
+    path = workspace / "workflows" / "shapes.dw.json"
+    settings: dict[str, Any] = {"worker": {"prewarm": "onRun"}, "outputDirectory": "before"}
+    async with client(workspace, settings=settings) as session:
+        await session.command("dw.plan", {"uri": path.as_uri()})
+        session.settings = {**settings, "outputDirectory": "after"}
+        session.notify("workspace/didChangeConfiguration", {"settings": None})
+        planned = await session.command("dw.plan", {"uri": path.as_uri()})
+        assert all(Path(file).is_relative_to(workspace / "after") for file in planned["writes"])
+
+
 async def test_a_text_runs_in_place_of_the_document(editor: Client, workspace: Path) -> None:
     path = workspace / "workflows" / "shapes.dw.json"
     now = json.loads(path.read_text(encoding="utf-8"))

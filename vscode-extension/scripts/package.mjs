@@ -20,7 +20,16 @@ for (const entry of readdirSync(path.join(extension, 'bundled'), { recursive: tr
 }
 copyFileSync(path.join(path.dirname(extension), 'LICENSE'), path.join(extension, 'LICENSE'));
 
-const args = ['--yes', VSCE, 'package', '--no-dependencies', '--allow-missing-repository', '--out', file];
+const args = [
+  '--yes',
+  VSCE,
+  'package',
+  '--no-dependencies',
+  '--allow-missing-repository',
+  '--no-rewrite-relative-links',
+  '--out',
+  file,
+];
 const windows = process.platform === 'win32';
 const done = spawnSync(windows ? 'npx.cmd' : 'npx', args, { cwd: extension, stdio: 'inherit', shell: windows });
 if (done.status !== 0) process.exit(done.status ?? 1);

@@ -113,7 +113,7 @@ def run_suite(given: argparse.Namespace, scratch: Path, mark: str) -> dict[str, 
         "HOME": str(scratch),
         "DW_TEST_MARK": mark,
         "DW_TEST_SUITE": given.suite,
-        "DW_TEST_REPORT": str(given.report),
+        "DW_TEST_REPORT": str(given.report.resolve()),
         "DW_TEST_GOOD_PYTHON": given.good_python,
         "DW_TEST_SECOND_FOLDER": given.second_folder,
     }
@@ -159,7 +159,7 @@ def seeing_command(given: argparse.Namespace, scratch: Path, port: int) -> list[
     address = f"http://127.0.0.1:{port}/?{urllib.parse.urlencode({'folder': str(given.workspace.resolve())})}"
     pictures = given.pictures or scratch / "pictures"
     pictures.mkdir(parents=True, exist_ok=True)
-    playwright = given.code_server / "node_modules" / "playwright-core"
+    playwright = given.code_server.resolve() / "node_modules" / "playwright-core"
     return ["node", str(HERE / "screen.cjs"), given.suite, address, str(pictures), given.chromium, str(playwright)]
 
 

@@ -11,6 +11,7 @@ import { messageOf, type Buttons, type Log } from '../log.js';
 import type { ServerCommand } from '../protocol.js';
 import { withinTime } from '../timeLimit.js';
 import { commandLine, createClient, surroundings } from './client.js';
+import { showMessagesOf } from './serverMessages.js';
 import { Interpreters } from './interpreters.js';
 import { OneAtATime } from './oneAtATime.js';
 import { ServerProcess, type CommandLine } from './process.js';
@@ -226,6 +227,7 @@ export class ServerLifecycle implements vscode.Disposable {
       throw new Error(`The language server did not start: ${messageOf(error)}.`, { cause: error });
     }
     this.client = client;
+    showMessagesOf(client, this.log, () => this.workerPython.current());
     this.log.main.info(`The server runs after ${Date.now() - began} ms.`);
     this.compareVersions(client);
   }
