@@ -93,6 +93,7 @@ def workspace(tmp_path: Path) -> Iterator[Path]:
     shutil.copytree(MODEL, folder / "models" / "shapes")
     (folder / "mistake.dw.json").write_text(MISTAKE, encoding="utf-8")
     (folder / "plain.json").write_text('{"steps": [{"uses": "something else"}]}', encoding="utf-8")
+    (folder / "other.json").write_text(MISTAKE.replace('"image/png" }', '"image/png" ,, }'), encoding="utf-8")
     (folder / "fails.dw.json").write_text(failing(), encoding="utf-8")
     second = tmp_path / "second"
     second.mkdir()

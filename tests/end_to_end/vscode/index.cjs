@@ -92,6 +92,19 @@ const common = {
     assert.equal(found.severity, vscode.DiagnosticSeverity.Error);
   },
 
+  async 'other JSON that is a workflow keeps its language, and no mistake is marked twice'() {
+    const editor = await open('other.json');
+    assert.equal(editor.document.languageId, 'json');
+    const all = await until('findings', () => {
+      const found = vscode.languages.getDiagnostics(editor.document.uri);
+      const sources = new Set(found.map((finding) => finding.source));
+      return sources.has('dw') && found.some((finding) => finding.source !== 'dw') && found;
+    });
+    const codes = all.filter((finding) => finding.source === 'dw').map((finding) => finding.code?.value ?? finding.code);
+    assert(codes.includes('unknown-variable'), codes.join());
+    assert(!codes.includes('syntax'), 'the editor marks it by itself');
+  },
+
   async 'another JSON file gets no findings'() {
     const mistaken = await open('mistake.dw.json');
     await until('finding in the workflow', () => findings(mistaken).length > 0);

@@ -166,6 +166,14 @@ const screen = {
     await page.keyboard.press('Enter');
     await frame.locator('.result h2', { hasText: titles[1] }).waitFor({ timeout: 5_000 });
     assert.equal(await frame.locator('#strip .entry[aria-selected="true"]').count(), 1);
+    await frame.getByRole('button', { name: 'Copy', exact: true }).click();
+    await frame.locator('#announced', { hasText: 'The picture was copied' }).waitFor({ state: 'attached', timeout: 5_000 });
+    const dragged = await frame.locator('.result img.picture').evaluate((image) => {
+      const dataTransfer = new DataTransfer();
+      image.dispatchEvent(new DragEvent('dragstart', { dataTransfer }));
+      return dataTransfer.getData('text/uri-list');
+    });
+    assert.match(dragged, /^file:\/\/\/.*\.png$/);
     const again = frame.getByRole('button', { name: 'New Seed' });
     const before = titles.length;
     await again.click();

@@ -10,6 +10,7 @@ import {
   ErrorAction,
   LanguageClient,
   RevealOutputChannelOn,
+  vsdiag,
   type DynamicFeature,
   type LanguageClientOptions,
   type ServerOptions,
@@ -19,6 +20,7 @@ import {
 import type { Log } from '../log.js';
 import { expand, forServer, type Surroundings } from '../settings.js';
 import { LANGUAGE } from '../workflowDocuments.js';
+import { withoutDoubles } from './builtInJson.js';
 import type { WorkerInterpreter } from './packages.js';
 import type { CommandLine, ServerProcess } from './process.js';
 
@@ -101,6 +103,15 @@ export function createClient(
           });
         },
       },
+      provideDiagnostics: async (document, previous, token, next) => {
+        const report = await next(document, previous, token);
+        if (report?.kind !== vsdiag.DocumentDiagnosticReportKind.full) return report;
+        const language = document instanceof vscode.Uri ? languageOf(document) : document.languageId;
+        return { ...report, items: withoutDoubles(report.items, language, jsonIsValidated()) };
+      },
+      handleDiagnostics: (uri, diagnostics, next) => {
+        next(uri, withoutDoubles(diagnostics, languageOf(uri), jsonIsValidated()));
+      },
       // The lenses can be switched off; every command behind them is in the palette, too.
       provideCodeLenses: (document, token, next) =>
         vscode.workspace.getConfiguration('dw', document.uri).get<boolean>('codeLens.enabled', true)
@@ -111,6 +122,17 @@ export function createClient(
   const client = new WorkflowClient('dw', 'dw-lsp', serverOptions, clientOptions);
   client.registerFeature(NO_PROGRESS);
   return client;
+}
+
+/** The language of an open document; empty for others, which only we look at. */
+function languageOf(uri: vscode.Uri): string {
+  const open = vscode.workspace.textDocuments.find((document) => document.uri.toString() === uri.toString());
+  return open?.languageId ?? '';
+}
+
+function jsonIsValidated(): boolean {
+  const there = vscode.extensions.getExtension('vscode.json-language-features') !== undefined;
+  return there && vscode.workspace.getConfiguration('json').get<boolean>('validate.enable', true);
 }
 
 /** What variables in settings stand for, seen from a document or, without one, from the active editor. */
