@@ -7,14 +7,16 @@ import json
 import os
 import re
 import select
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pyte
 import pytest
 
-from dw_lsp.cli.repl import memory_lines, state_lines
+from dw_lsp.cli.repl.wording import memory_lines, state_lines, toolbar_words
 from dw_lsp.protocol import Component, MemoryReport
 from dw_lsp.supervisor.events import WorkerExit, WorkerState
 
@@ -143,32 +145,44 @@ def test_help_names_every_command_with_its_use(typed) -> None:
 
 
 class Terminal:
-    """The program on a pseudo-terminal."""
+    """The program on a pseudo-terminal, and what stands on its screen."""
+
+    ROWS, COLUMNS = 30, 120
 
     def __init__(self, folder: Path, *words: str, **variables: str):
+        import fcntl
         import pty
+        import termios
 
+        self.screen = pyte.Screen(self.COLUMNS, self.ROWS)
+        # The program asks where the cursor is, and the terminal answers.
+        self.screen.write_process_input = lambda data: os.write(self.channel, data.encode())  # type: ignore[method-assign]
+        self._stream = pyte.ByteStream(self.screen)
         self.pid, self.channel = pty.fork()
         if self.pid == 0:
             os.chdir(folder)
+            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", self.ROWS, self.COLUMNS, 0, 0))
             plain = {name: value for name, value in os.environ.items() if not name.startswith("DW_")}
             changes = {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "state"), "TERM": "xterm"}
-            changes |= {"DW_WORKER_PREWARM": "onRun", "COLUMNS": "200"}
+            changes |= {"DW_WORKER_PREWARM": "onRun"}
             environment = {**plain, **changes, **variables}
             os.execve(sys.executable, [sys.executable, "-m", "dw_lsp", "repl", *words], environment)
-        self.seen = ""
 
-    def wait_for(self, text: str, seconds: float = 60) -> None:
-        """Read until a text was shown behind what was waited for before."""
+    @property
+    def lines(self) -> list[str]:
+        """What stands on the screen."""
+        return [line.rstrip() for line in self.screen.display]
+
+    def wait_for(self, text: str, seconds: float = 60, whole: bool = False) -> None:
+        """Read until a line of the screen has the text, or is it."""
         end = time.monotonic() + seconds
-        while text not in self.seen:
-            assert time.monotonic() < end, f"{text!r} did not come: {self.seen[-2000:]!r}"
+        while not any(text == line if whole else text in line for line in self.lines):
+            assert time.monotonic() < end, f"{text!r} did not come: {self.lines}"
             if select.select([self.channel], [], [], 0.1)[0]:
                 try:
-                    self.seen += os.read(self.channel, 65536).decode("utf-8", "replace")
+                    self._stream.feed(os.read(self.channel, 65536))
                 except OSError:
-                    raise AssertionError(f"it ended: {self.seen[-2000:]!r}") from None
-        self.seen = self.seen.partition(text)[2]
+                    raise AssertionError(f"it ended: {self.lines}") from None
 
     def type(self, keys: str) -> None:
         """Type."""
@@ -188,45 +202,63 @@ on_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="there are no
 
 
 @on_a_terminal
-def test_tab_completes_commands_files_variables_and_steps(flow) -> None:
-    pytest.importorskip("readline")
+def test_tab_completes_commands_files_variables_values_and_steps(flow) -> None:
     terminal = Terminal(flow.parent)
-    terminal.wait_for("dw> ")
-    terminal.type("loa\tcod\t\n")
+    terminal.wait_for("dw>")
+    terminal.type("loa\t")
+    terminal.wait_for("dw> load")
+    terminal.type("cod\t")
+    terminal.wait_for("dw> load codes.dw.json")
+    terminal.type("\n")
     terminal.wait_for("codes.dw.json: text, size")
-    terminal.type("arg te\tstar\n")
-    terminal.wait_for("arg text=star")
-    terminal.type("run co\t")
-    terminal.wait_for("run code")
+    terminal.type("arg si\t")
+    terminal.wait_for("dw> arg size=")
+    terminal.type("\t")
+    terminal.wait_for("dw> arg size=10")
+    terminal.type("\x15run co\t")
+    terminal.wait_for("dw> run code")
     terminal.type("\x15exit\n")
     assert terminal.end() == 0
 
 
 @on_a_terminal
+def test_the_state_of_the_worker_stands_below_the_line(flow) -> None:
+    terminal = Terminal(flow.parent, "codes.dw.json")
+    terminal.wait_for("codes.dw.json   worker stopped")
+    terminal.type("run\n")
+    terminal.wait_for("succeeded after")
+    terminal.wait_for("codes.dw.json   worker idle")
+    terminal.wait_for(" GB   0 components")
+    terminal.type("exit\n")
+    assert terminal.end() == 0
+
+
+@on_a_terminal
 def test_what_was_typed_is_remembered(tmp_path) -> None:
-    pytest.importorskip("readline")
-    for _ in range(2):
-        terminal = Terminal(tmp_path)
-        terminal.wait_for("dw> ")
-        terminal.type("status\n")
-        terminal.wait_for("stopped")
-        terminal.wait_for("dw> ")
-        terminal.type("\x04")
-        assert terminal.end() == 0
-    remembered = (tmp_path / "state" / "dw-lsp" / "history").read_text(encoding="utf-8")
-    assert remembered.count("status") >= 1
+    terminal = Terminal(tmp_path)
+    terminal.wait_for("dw>")
+    terminal.type("status\n")
+    terminal.wait_for("stopped", whole=True)
+    terminal.wait_for("dw>", whole=True)
+    terminal.type("\x04")
+    assert terminal.end() == 0
+    terminal = Terminal(tmp_path)
+    terminal.wait_for("dw>")
+    terminal.type("\x1b[A")
+    terminal.wait_for("dw> status")
+    terminal.type("\x15\x04")
+    assert terminal.end() == 0
 
 
 @on_a_terminal
 def test_ctrl_c_at_the_prompt_drops_the_line(tmp_path) -> None:
     terminal = Terminal(tmp_path)
-    terminal.wait_for("dw> ")
+    terminal.wait_for("dw>")
     terminal.type("dance")
-    terminal.wait_for("dance")
-    terminal.type("\x03")
-    terminal.wait_for("dw> ")
-    terminal.type("status\n")
-    terminal.wait_for("stopped")
+    terminal.wait_for("dw> dance")
+    terminal.type("\x03status\n")
+    terminal.wait_for("stopped", whole=True)
+    assert not any("there is no command" in line for line in terminal.lines)
     terminal.type("exit\n")
     assert terminal.end() == 0
 
@@ -237,16 +269,19 @@ def test_ctrl_c_cancels_a_run_and_the_worker_stays(tmp_path) -> None:
     models = ROOT / "workflows" / "models"
     text = text.replace('"./models/shapes"', json.dumps(str(models / "shapes")))
     (tmp_path / "long.dw.json").write_text(text, encoding="utf-8")
+    (tmp_path / "other.dw.json").write_text(text.replace("yellow star", "red circle"), encoding="utf-8")
     terminal = Terminal(tmp_path, "long.dw.json", DW_SECURITY_ALLOWED_PATHS=str(models))
-    terminal.wait_for("dw> ")
-    terminal.type("arg steps=900\n")
-    terminal.wait_for("dw> ")
-    terminal.type("run\n")
+    terminal.wait_for("dw>")
+    terminal.type("arg steps=900\nrun\n")
     terminal.wait_for("denoising")
+    terminal.wait_for(" left")
     terminal.type("\x03")
     terminal.wait_for("cancelled after")
     terminal.type("status\n")
     terminal.wait_for("idle (process")
+    # Another workflow over the same model: what they share stays.
+    terminal.type("load other.dw.json\nrun\n")
+    terminal.wait_for("nothing had to be loaded")
     terminal.type("exit\n")
     assert terminal.end() == 0
 
@@ -267,6 +302,13 @@ def test_memory_in_words() -> None:
 def test_what_is_not_known_is_said_so() -> None:
     report = MemoryReport("cpu", "a processor", None, None, None, None, None, None, None, 0)
     assert memory_lines(report)[:2] == ["cpu, a processor: unknown free", "  worker unknown, host unknown free"]
+
+
+def test_what_stands_below_the_line() -> None:
+    idle = WorkerState("idle", pid=1)
+    report = MemoryReport("cuda", "a card", 1, 2_000_000_000, None, 8_000_000_000, None, None, None, 0)
+    assert toolbar_words(None, WorkerState("stopped"), None) == "no workflow   worker stopped"
+    assert toolbar_words(Path("x/a.json"), idle, report) == "a.json   worker idle   cuda 2.0/8.0 GB   0 components"
 
 
 def test_the_last_worker_is_told_of() -> None:
