@@ -95,7 +95,11 @@ def _components(components: tuple[PlannedComponent, ...]) -> Iterator[str]:
 def _sizes(planned: Plan) -> Iterator[str]:
     estimate = planned.estimate
     yield "Estimate"
-    yield f"  on the device   {_size(estimate.device_bytes)}"
+    experience = ", as measured here before" if estimate.measured else ""
+    computing = (
+        f" ({_size(estimate.activation_bytes)} of it for computing{experience})" if estimate.activation_bytes else ""
+    )
+    yield f"  on the device   {_size(estimate.device_bytes)}{computing}"
     yield f"  in host memory  {_size(estimate.host_bytes)}"
     yield f"  read from disk  {_size(estimate.disk_bytes)}"
     yield f"  downloaded      {_size(estimate.download_bytes)}"

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
+from dw_lsp.planning.activations import Activations, picture_of
+from dw_lsp.planning.estimate import computing_of
+from dw_lsp.planning.measured import Measurements
 from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
 from dw_lsp.planning.recall import Recall, listed
 from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, lora_parts, required_pipeline
@@ -22,8 +25,6 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflo
 Where: TypeAlias = Literal["device", "host", "disk", "download"]
 #: Stands for the folder of the run to come, which is named when it begins.
 RUN_FOLDER = "RUN"
-#: Bytes of working memory of a VAE decode for each pixel and byte of its element type, as measured by other engines.
-DECODE_BYTES_PER_PIXEL = 2200
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,17 @@ class PlannedComponent:
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes that the run would need; `None` where a model that is not here yet makes it unknowable."""
+    """Bytes that the run would need; `None` where a model that is not here yet makes it unknowable.
+
+    `activation_bytes` is the part of `device_bytes` that computing takes; `measured`: corrected by experience here.
+    """
 
     device_bytes: int | None
     host_bytes: int | None
     disk_bytes: int | None
     download_bytes: int | None
+    activation_bytes: int | None = None
+    measured: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,6 +98,8 @@ class Plan:
                 "hostBytes": self.estimate.host_bytes,
                 "diskBytes": self.estimate.disk_bytes,
                 "downloadBytes": self.estimate.download_bytes,
+                "activationBytes": self.estimate.activation_bytes,
+                "measured": self.estimate.measured,
             },
             "writes": list(self.writes),
         }
@@ -130,7 +138,8 @@ def plan(
     )
     writes = tuple(name for step in steps for name in _writes(workflow, step, counts, output_directory))
     running = tuple(step for step in steps if step.name not in reused)
-    estimate = _estimate(running, tuple(needed.values()), components)
+    computing = _computing(running, required, device)
+    estimate = _estimate(tuple(needed.values()), components, computing)
     return Plan(planned, (*components, *there), estimate, writes)
 
 
@@ -182,31 +191,35 @@ def _planned(part: RequiredComponent, resident: Component | None, device: str) -
     return PlannedComponent(part.key, part.name, part.class_name, part.bytes, None, None, where)
 
 
+def _computing(
+    steps: Sequence[ResolvedStep], required: Mapping[str, RequiredPipeline], device: str
+) -> Activations | None:
+    """The most that a step to be run takes for computing; `None` where nothing is known of any."""
+    known = Measurements()
+    found = []
+    for step in steps:
+        defined = required.get(str(step.body.get("reference_name", step.name)))
+        if defined is not None:
+            found.append(computing_of(defined, picture_of(step.body), device, known))
+    return max((each for each in found if each is not None), key=lambda each: each.expected, default=None)
+
+
 def _estimate(
-    steps: tuple[ResolvedStep, ...], needed: tuple[RequiredComponent, ...], components: tuple[PlannedComponent, ...]
+    needed: tuple[RequiredComponent, ...], components: tuple[PlannedComponent, ...], computing: Activations | None
 ) -> Estimate:
     sizes = [part.bytes for part in components]
     missing = [
         required for required, part in zip(needed, components, strict=True) if part.where in ("disk", "download")
     ]
     on_disk = [part.disk_bytes or 0 for part in missing if part.where_from == "disk"]
-    device = None if None in sizes else sum(size or 0 for size in sizes) + max(map(_decode_bytes, steps), default=0)
+    expected = computing.expected if computing is not None else 0
+    device = None if None in sizes else sum(size or 0 for size in sizes) + expected
     host = (
         None if any(part.bytes is None for part in missing) else max((part.bytes or 0 for part in missing), default=0)
     )
     download = None if any(part.where_from == "download" for part in missing) else 0
-    return Estimate(device, host, sum(on_disk), download)
-
-
-def _decode_bytes(step: ResolvedStep) -> int:
-    """Working memory of decoding a step's images, where their size stands in its arguments; else 0."""
-    arguments = step.body.get("arguments")
-    if step.kind != "pipeline" or not isinstance(arguments, dict):
-        return 0
-    width, height = arguments.get("width"), arguments.get("height")
-    if not isinstance(width, int) or not isinstance(height, int):
-        return 0
-    return DECODE_BYTES_PER_PIXEL * width * height * 4
+    measured = computing is not None and computing.measured
+    return Estimate(device, host, sum(on_disk), download, None if device is None else expected, measured)
 
 
 class Counts:

@@ -239,13 +239,27 @@ class RequestFailed:
 
 
 @dataclass(frozen=True)
+class RunEstimate:
+    """Bytes that the run is expected to need on the device at once: weights, and computing beside them.
+
+    `measured`: corrected by what such a computation has needed on this machine before.
+    """
+
+    device_bytes: int
+    weight_bytes: int
+    activation_bytes: int
+    measured: bool
+
+
+@dataclass(frozen=True)
 class RunBegan:
-    """The run's file was understood: its workflow id, the steps to come and the values of its variables."""
+    """The run's file was understood: its workflow id, the steps to come, the values of its variables, its need."""
 
     run_id: str
     workflow: str
     steps: tuple[str, ...]
     arguments: JsonObject
+    estimate: RunEstimate | None = None
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from dw_lsp.protocol import (
     MemoryReport,
     Phase,
     RunError,
+    RunEstimate,
     RunOutcome,
     StepOutcome,
     StepResult,
@@ -91,6 +92,7 @@ class RunStarted(_Written):
     steps: tuple[str, ...]
     arguments: JsonObject
     position: int = 0
+    estimate: RunEstimate | None = None
 
 
 @dataclass(frozen=True)

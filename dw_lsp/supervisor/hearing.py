@@ -167,7 +167,8 @@ class Hearing:
     def _run_began(self, message: RunBegan) -> None:
         run = self._current(message)
         if run is not None and self._advanced(run, message):
-            self._tell(RunStarted(run.id, run.request.uri, message.workflow, message.steps, message.arguments))
+            told = (message.workflow, message.steps, message.arguments)
+            self._tell(RunStarted(run.id, run.request.uri, *told, estimate=message.estimate))
 
     def _step_progress(self, message: StepProgress) -> None:
         run = self._current(message)

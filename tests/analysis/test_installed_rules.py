@@ -427,6 +427,8 @@ def model(folder: Path) -> Path:
 def memory_told(folder: Path, device_bytes: int | None, **configuration: Any) -> list[str]:
     step = pipeline()
     step["pipeline"]["from_pretrained_arguments"] = {"model_name": "./model", "torch_dtype": "torch.float16"}
+    arguments = configuration.pop("arguments", {})
+    step["pipeline"]["arguments"] = {**step["pipeline"].get("arguments", {}), **arguments}
     step["pipeline"]["configuration"].update(configuration)
     document = Document((folder / "flow.dw.json").as_uri(), text_of(step))
     workspace = DiskWorkspace([folder], device_bytes=device_bytes)
@@ -439,6 +441,17 @@ def test_a_model_that_cannot_fit_is_told_with_both_sizes(tmp_path: Path) -> None
     assert "./model need 3.0 MB" in message and "has 2.9 MB" in message
     assert memory_told(tmp_path, 3_100_000) == []
     assert memory_told(tmp_path, None) == [], "nobody knows the device yet"
+
+
+def test_computing_a_large_picture_counts_as_the_least_it_can_take(tmp_path: Path) -> None:
+    (model(tmp_path / "model") / "unet" / "config.json").write_text('{"block_out_channels": [320], "sample_size": 64}')
+    large = {"width": 1024, "height": 1024}
+    # 16 x 320 elements of two bytes for each of 128 x 128 latent pixels: 168 MB.
+    (message,) = memory_told(tmp_path, 160_000_000, arguments=large)
+    assert "need 3.0 MB, and computing at least 0.2 GB" in message
+    assert memory_told(tmp_path, 180_000_000, arguments=large) == []
+    unknown = {"width": "variable:size", "height": 1024}
+    assert memory_told(tmp_path, 160_000_000, arguments=unknown) == [], "nobody knows how large it will be"
 
 
 def test_offloading_needs_room_for_the_largest_part_alone(tmp_path: Path) -> None:

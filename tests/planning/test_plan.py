@@ -106,7 +106,9 @@ def test_a_model_that_is_not_here_leaves_the_sizes_open(folder: Path, monkeypatc
     assert seen.estimate.device_bytes is None and seen.estimate.download_bytes is None
 
 
-def test_the_decode_needs_memory_for_its_pixels(folder: Path) -> None:
+def test_the_decode_needs_memory_for_its_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DW_CACHE", str(folder / "cache"))
+    (folder / "tiny" / "unet" / "config.json").write_text('{"block_out_channels": [8], "sample_size": 8}')
     small, large = (planned(draw(width=size, height=size), folder=folder).estimate for size in (64, 128))
     assert small.device_bytes is not None and large.device_bytes is not None
     assert large.device_bytes > small.device_bytes > 0
@@ -128,4 +130,5 @@ def test_the_plan_is_written_as_the_contract_has_it(folder: Path) -> None:
     assert set(seen) == {"steps", "components", "estimate", "writes"}
     assert set(seen["steps"][0]) == {"name", "kind", "iterations", "outcome"}
     assert {"key", "name", "class", "bytes", "device", "seconds", "where"} == set(seen["components"][0])
-    assert set(seen["estimate"]) == {"deviceBytes", "hostBytes", "diskBytes", "downloadBytes"}
+    sizes = {"deviceBytes", "hostBytes", "diskBytes", "downloadBytes", "activationBytes"}
+    assert set(seen["estimate"]) == {*sizes, "measured"}

@@ -32,6 +32,8 @@ from dw_lsp.protocol import (
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCHER = ROOT / "dw_lsp" / "worker" / "launch.py"
 MODEL = ROOT / "workflows" / "models" / "shapes"
+#: What workers of these tests measure is none of the user's.
+CACHE = ROOT / ".pytest_cache" / "dw-lsp"
 Kind = TypeVar("Kind")
 
 
@@ -44,7 +46,7 @@ class WorkerProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "HF_HUB_OFFLINE": "1", **environment},
+            env={**os.environ, "HF_HUB_OFFLINE": "1", "DW_CACHE": str(CACHE), **environment},
         )
         self.said: list[Message] = []
         self.complaints = bytearray()

@@ -82,6 +82,14 @@ export interface RunError {
   readonly hint?: string;
 }
 
+/** What a run is expected to need on the device at once, in bytes. */
+export interface RunEstimate {
+  readonly deviceBytes: number;
+  readonly weightBytes: number;
+  readonly activationBytes: number;
+  readonly measured: boolean;
+}
+
 /** `dw/runStarted` */
 export interface RunStarted {
   readonly runId: string;
@@ -90,6 +98,7 @@ export interface RunStarted {
   readonly steps: readonly string[];
   readonly arguments: Readonly<Record<string, unknown>>;
   readonly position: number;
+  readonly estimate?: RunEstimate;
 }
 
 /** `dw/runProgress` */

@@ -13,6 +13,9 @@ from dw_lsp.analysis.last_run import size_words
 from dw_lsp.analysis.rules.context import Context
 from dw_lsp.analysis.rules.files import may_be_read
 from dw_lsp.catalog.models import LocalModel, find_model, looks_local
+from dw_lsp.planning.activations import Part, Picture, activations
+from dw_lsp.planning.measured import Measurements
+from dw_lsp.planning.requirements import dtype_bytes
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Object, String, to_value
 from dw_lsp.workflow.path_uses import PathUse
@@ -57,6 +60,7 @@ def _model_text(use: PathUse, context: Context) -> str:
     lines = [f"**{use.text}** — {model.pipeline_class or model.parts[0].class_name}, {size_words(model.bytes)} on disk"]
     if model.pipeline_class is not None:
         lines += ["| component | class | size |\n|---|---|---|\n" + "\n".join(_rows(model))]
+    lines += _need(model, _text(use.owner, "torch_dtype"))
     lines += [f"*{folder}*"] + ([] if looks_local(use.text) else [f"[model card]({_card(use.text)})"])
     return "\n\n".join(lines)
 
@@ -65,6 +69,21 @@ def _rows(model: LocalModel) -> list[str]:
     return [
         f"| `{part.name}` | {part.class_name} | {size_words(part.weights.bytes) if part.weights.bytes else ''} |"
         for part in model.parts[:_MOST_PARTS]
+    ]
+
+
+def _need(model: LocalModel, dtype: str | None) -> list[str]:
+    """What a picture of the model's own size takes on the device."""
+    size = dtype_bytes(dtype) or 4
+    weights = sum(part.weights.bytes_as(size) for part in model.parts)
+    parts = [Part(part.name, part.class_name, part.folder, size) for part in model.parts]
+    computing = activations(parts, Picture(), known=Measurements())
+    if computing is None or not weights:
+        return []
+    experience = ", as measured here before" if computing.measured else ""
+    return [
+        f"In memory {size_words(weights)} of weights, and about {size_words(computing.expected)} to compute a picture "
+        f"of the model's own size{experience}."
     ]
 
 

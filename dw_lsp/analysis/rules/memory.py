@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from dw_lsp.analysis.findings import Finding, Rule
 from dw_lsp.analysis.rules.context import Context, finding
 from dw_lsp.catalog.models import MODEL_INDEX, find_model
+from dw_lsp.planning.activations import Part, activations, picture_of
 from dw_lsp.planning.requirements import SCHEDULER_NAMES, dtype_bytes
-from dw_lsp.text.syntax_tree import Node, Object, String
+from dw_lsp.text.syntax_tree import Node, Number, Object, String, to_value
 from dw_lsp.workflow.path_uses import PathUse
 
 MEMORY = Rule(
@@ -37,14 +39,25 @@ def memory(context: Context) -> Iterator[Finding]:
         body = loading.get(id(use.owner))
         if body is not None and use.purpose == "model":
             need = _need(context, use, body)
-            if need is not None and need > capacity:
+            if need is not None and need.weights + need.computing > capacity:
                 room = f"the worker's device has {_gigabytes(capacity)}"
-                message = f"The weights of {use.text} need {_gigabytes(need)}; {room}. {MEMORY.mend}"
+                size = _gigabytes(need.weights)
+                if need.weights <= capacity:
+                    size += f", and computing at least {_gigabytes(need.computing)}"
+                message = f"The weights of {use.text} need {size}; {room}. {MEMORY.mend}"
                 yield finding(MEMORY, use.node.range, message)
 
 
-def _need(context: Context, use: PathUse, pipeline: Object) -> int | None:
-    """Bytes that must be on the device at once; `None` where that cannot be told."""
+@dataclass(frozen=True)
+class _Need:
+    """Bytes on the device at once: weights exactly; of computing the least that the shapes allow."""
+
+    weights: int
+    computing: int
+
+
+def _need(context: Context, use: PathUse, pipeline: Object) -> _Need | None:
+    """What must be on the device at once; `None` where that cannot be told."""
     configuration = pipeline.get("configuration")
     if not isinstance(configuration, Object) or any(configuration.member(key) for key in _ELSEWHERE):
         return None
@@ -54,9 +67,26 @@ def _need(context: Context, use: PathUse, pipeline: Object) -> int | None:
     folder = context.model_folder(use.text, _text(use.owner.get("revision")))
     if folder is None:
         return None
-    size = dtype_bytes(_text(use.owner.get("torch_dtype")))
-    sizes = _sizes(str(folder), _text(use.owner.get("variant")), size or _FULL_PRECISION, _changed(folder))
-    return (max(sizes) if offload == "model" else sum(sizes)) if sizes else None
+    size = dtype_bytes(_text(use.owner.get("torch_dtype"))) or _FULL_PRECISION
+    parts = _parts(str(folder), _text(use.owner.get("variant")), size, _changed(folder))
+    if not parts:
+        return None
+    sized = _computing(pipeline, configuration, [part for part, _ in parts])
+    sizes = [size for _, size in parts]
+    return _Need(max(sizes) if offload == "model" else sum(sizes), sized)
+
+
+def _computing(pipeline: Object, configuration: Object, parts: list[Part]) -> int:
+    """The least that computing takes; 0 where a reference decides the size."""
+    arguments, switches = pipeline.get("arguments"), configuration.get("vae")
+    members = {member.key.value: member.value for member in arguments.members} if isinstance(arguments, Object) else {}
+    given = {name: node.value for name, node in members.items() if isinstance(node, Number)}
+    if any(name in members and name not in given for name in ("width", "height")):
+        return 0
+    given.setdefault("guidance_scale", 0)  # Without guidance it is less.
+    told = to_value(switches) if isinstance(switches, Object) else None
+    found = activations(parts, picture_of({"arguments": {**given}, "configuration": {"vae": told}}))
+    return found.least if found is not None else 0
 
 
 def _has_own_parts(pipeline: Object) -> bool:
@@ -78,11 +108,14 @@ def _changed(folder: Path) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def _sizes(folder: str, variant: str | None, element_bytes: int, changed: int) -> tuple[int, ...]:
-    """Bytes of each component in memory. Arguments: `changed` tells a model from one that took its place."""
+def _parts(folder: str, variant: str | None, element_bytes: int, changed: int) -> tuple[tuple[Part, int], ...]:
+    """Each component and its bytes in memory. Arguments: `changed` tells a model from one that took its place."""
     model = find_model(folder, None, variant=variant)
     parts = [] if model is None else [part for part in model.parts if part.name not in SCHEDULER_NAMES]
-    return tuple(part.weights.bytes_as(element_bytes) for part in parts)
+    return tuple(
+        (Part(part.name, part.class_name, part.folder, element_bytes), part.weights.bytes_as(element_bytes))
+        for part in parts
+    )
 
 
 def _gigabytes(size: int) -> str:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 
+from dw_lsp.planning.estimate import estimate
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.step_keys import surroundings
 from dw_lsp.protocol import (
@@ -18,6 +19,7 @@ from dw_lsp.protocol import (
     RunBegan,
     RunEnded,
     RunError,
+    RunEstimate,
     RunOutcome,
     StepSummary,
 )
@@ -34,7 +36,7 @@ from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
-from dw_lsp.worker.engine.prepare import prepare
+from dw_lsp.worker.engine.prepare import PreparedWorkflow, prepare
 from dw_lsp.worker.engine.recalling import LARGEST_SEED
 from dw_lsp.worker.engine.run_context import Resources, RunContext
 from dw_lsp.worker.engine.run_folder import RunFolder
@@ -64,6 +66,7 @@ class Engine:
         self._growth = Growth()
         self._growth_warning: int | None = None
         self._rising: tuple[str, ...] = ()
+        self._told: set[str] = set()
 
     def memory_report(self) -> MemoryReport:
         """The memory now. Any thread may ask."""
@@ -79,6 +82,7 @@ class Engine:
         self._meter.forget()
         self._growth.forget()
         self._rising = ()
+        self._told.clear()
 
     def evict(self, key: str) -> bool:
         """Drop one component, or take a LoRA out of its models. Returns whether there was one of that key."""
@@ -106,11 +110,12 @@ class Engine:
         if growth is not None and limit is not None and growth > limit:
             self._housekeeping.give_back()
         self._meter.note_run(records)
-        rising = tuple(trend.words for trend in self._growth.note(kind, self._meter.pools(records)))
-        for sentence in rising:
-            if sentence not in self._rising:
-                logger.warning(sentence)
-        self._rising = rising
+        rising = self._growth.note(kind, self._meter.pools(records))
+        for trend in rising:
+            if trend.pool not in self._told:
+                logger.warning(trend.words)
+        self._told |= {trend.pool for trend in rising}
+        self._rising = tuple(trend.words for trend in rising)
 
 
 class _Run:
@@ -180,9 +185,14 @@ class _Run:
         steps = steps_until(workflow, request.step)
         self._step_names = tuple(step.name for step in steps)
         self._seed = self._seed_of(workflow)
-        self._send(RunBegan(request.run_id, workflow.id, self._step_names, dict(workflow.variables)))
-        context = self._context = self._surroundings(path)
-        prepared = prepare(source, workflow, context, request.step)
+        told: RunEstimate | None = None
+        try:
+            context = self._context = self._surroundings(path)
+            prepared = prepare(source, workflow, context, request.step)
+            told = self._estimated(prepared)
+        finally:
+            variables = dict(workflow.variables)
+            self._send(RunBegan(request.run_id, workflow.id, self._step_names, variables, told))
         folder = RunFolder(self._output_directory(path), workflow.id, request.run_id, self._began)
         context = self._context = context.with_folder(folder)
         context.memory.note_surroundings(context.surroundings)
@@ -190,6 +200,13 @@ class _Run:
             self._seed = self._drawn_again(workflow.id, self._seed, context)
         self._workflow_run = WorkflowRun(prepared, context, self._seed)
         self._workflow_run.carry_out()
+
+    def _estimated(self, prepared: PreparedWorkflow) -> RunEstimate | None:
+        pipelines = [(each.step, each.required) for each in prepared.pipelines.values()]
+        found = estimate(pipelines, self._resources.device.type, self._resources.measurements)
+        if found is None:
+            return None
+        return RunEstimate(found.need, found.weights, found.computing, found.measured)
 
     def _seed_of(self, workflow: ResolvedWorkflow) -> int:
         if self._request.seed is not None:

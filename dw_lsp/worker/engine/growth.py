@@ -15,9 +15,13 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 
 #: Runs that are looked back on, and how many there must be before anything is said.
-WINDOW, FEWEST = 20, 8
+WINDOW, FEWEST = 20, 10
+#: The first runs of a kind after a cleanup fill caches and kernels' buffers: they are no measure.
+WARMING_UP = 4
 #: The standard normal deviate that a rise must exceed: one in a thousand sequences without a trend does.
 DEVIATE = 3.09
+#: The slope of the later half must be this part of the whole one.
+LATELY = 0.7
 #: Kinds of runs that are remembered; those that were not run for longest are forgotten.
 MOST_KINDS = 64
 MEGABYTE = 1024 * 1024
@@ -79,19 +83,27 @@ class Growth:
 
     def __init__(self) -> None:
         self._kinds: dict[Hashable, deque[Pools]] = {}
+        self._runs: dict[Hashable, int] = {}
 
     def note(self, kind: Hashable, pools: Pools) -> tuple[Trend, ...]:
         """A run of that kind has ended. Returns the pools that rise with each such run."""
-        samples = self._kinds.pop(kind, None) or deque(maxlen=WINDOW)
-        samples.append(pools)
+        samples = self._kinds.pop(kind, None)
+        if samples is None:
+            samples = deque(maxlen=WINDOW)
+            self._runs[kind] = 0
+        self._runs[kind] += 1
+        if self._runs[kind] > WARMING_UP:
+            samples.append(pools)
         self._kinds[kind] = samples
         while len(self._kinds) > MOST_KINDS:
-            del self._kinds[next(iter(self._kinds))]
+            oldest = next(iter(self._kinds))
+            del self._kinds[oldest], self._runs[oldest]
         return trends(samples)
 
     def forget(self) -> None:
         """Everything was cleaned up: what was before is no measure any more."""
         self._kinds.clear()
+        self._runs.clear()
 
 
 def trends(samples: Sequence[Pools] | deque[Pools]) -> tuple[Trend, ...]:
@@ -102,7 +114,9 @@ def trends(samples: Sequence[Pools] | deque[Pools]) -> tuple[Trend, ...]:
         if len(values) < FEWEST:
             continue
         slope, deviate = theil_sen(values), mann_kendall(values)
-        if deviate > DEVIATE and slope >= _POOLS[each.name].least:
+        # What only fills a cache rises less and less; a leak rises to the end.
+        lately = theil_sen(values[len(values) // 2 :])
+        if deviate > DEVIATE and slope >= _POOLS[each.name].least and lately >= LATELY * slope:
             found.append(Trend(each.name, slope, len(values), deviate))
     return tuple(found)
 

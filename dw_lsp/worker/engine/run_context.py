@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from dw_lsp.planning.measured import Measurements
 from dw_lsp.protocol import Component, Execute, Message, RunOptions, StepResult, StepSummary
 from dw_lsp.worker.cancellation import Cancellation
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
@@ -42,6 +43,7 @@ class Resources:
     memories: dict[Path, StepMemory] = field(default_factory=dict)
     loras: Loras = field(default_factory=Loras)
     ip_adapters: IpAdapters = field(default_factory=IpAdapters)
+    measurements: Measurements = field(default_factory=Measurements)
     prompts: Prompts = field(default_factory=Prompts)
 
     def memory_of(self, output_directory: Path) -> StepMemory:

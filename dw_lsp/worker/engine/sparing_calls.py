@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
+from dw_lsp.planning.activations import picture_of
+from dw_lsp.planning.estimate import computing_of
 from dw_lsp.worker.engine.failures import StepFailed, release_frames
 from dw_lsp.worker.engine.out_of_memory import (
     AS_WRITTEN,
@@ -30,6 +33,8 @@ from dw_lsp.workflow.resolved import ResolvedStep
 
 logger = logging.getLogger(__name__)
 
+#: Where memory is known by samples, calls that are shorter than this say nothing.
+SAMPLED_SECONDS = 1.0
 #: Makes the pipeline ready in a certain way, until the context is left.
 MakeReady = Callable[[Relief], AbstractContextManager[ReadyPipeline]]
 
@@ -91,7 +96,23 @@ class SparingCalls:
         if self._ready is None:
             self._ready = self._in_use.enter_context(self._make_ready(self.relief))
             self._switches = _switches(self._ready.pipeline)
-        return call_pipeline(self._ready, self._step, call, self._context, self._reporter)
+        meter, started = self._context.resources.meter, time.monotonic()
+        before = meter.used()
+        output = call_pipeline(self._ready, self._step, call, self._context, self._reporter)
+        peak = meter.peak()
+        if before is not None and peak is not None and self.relief == AS_WRITTEN:
+            self._note_need(call, peak - before, time.monotonic() - started, self._ready)
+        return output
+
+    def _note_need(self, call: Call, measured: int, seconds: float, ready: ReadyPipeline) -> None:
+        """Keep what a call has really needed, for later estimates."""
+        exact = ready.device.type == "cuda"
+        if ready.loaded.seconds or (seconds < SAMPLED_SECONDS and not exact):
+            return
+        picture = picture_of({**self._definer.step.body, "arguments": dict(call.arguments)})
+        predicted = computing_of(self._definer.required, picture, ready.device.type, None)
+        if predicted is not None:
+            self._context.resources.measurements.note(predicted.kind, predicted.expected, measured)
 
     def _spare(self, failure: StepFailed, asked: int | None, told: str, traceback: str) -> None:
         """Prepare the next try, or raise when there is none."""

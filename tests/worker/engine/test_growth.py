@@ -7,7 +7,7 @@ import random
 import pytest
 
 from dw_lsp.worker.engine.cleanup import LEAST_RETURNED, pays, unused_heap
-from dw_lsp.worker.engine.growth import FEWEST, WINDOW, Growth, Pools, mann_kendall, theil_sen, trends
+from dw_lsp.worker.engine.growth import FEWEST, WARMING_UP, WINDOW, Growth, Pools, mann_kendall, theil_sen, trends
 
 MEGABYTE = 1024 * 1024
 
@@ -49,6 +49,18 @@ def test_a_first_rise_that_ends_is_no_trend_for_long() -> None:
     assert [growth.note("kind", Pools(host=MEGABYTE * value)) for value in values][-1] == ()
 
 
+def test_a_leak_is_told_after_a_warming_up_and_as_few_runs_as_prove_it() -> None:
+    growth = Growth()
+    told = [bool(growth.note("kind", Pools(host=run * MEGABYTE))) for run in range(WARMING_UP + FEWEST)]
+    assert told == [False] * (WARMING_UP + FEWEST - 1) + [True]
+
+
+def test_filling_a_cache_is_no_leak() -> None:
+    growth = Growth()
+    filling = [int(36 * MEGABYTE * (1 - 0.8**run)) for run in range(40)]
+    assert [growth.note("kind", Pools(host=size)) for size in filling] == [()] * 40
+
+
 def test_other_kinds_of_runs_are_counted_apart() -> None:
     growth = Growth()
     for run in range(3 * FEWEST):
@@ -78,7 +90,7 @@ def test_a_rise_that_is_too_small_to_matter_is_left_alone() -> None:
 
 def test_after_a_cleanup_it_counts_anew() -> None:
     growth = Growth()
-    for run in range(FEWEST):
+    for run in range(WARMING_UP + FEWEST):
         last = growth.note("kind", Pools(host=run * MEGABYTE))
     assert last
     growth.forget()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from dw_lsp.protocol import MemoryReported, ReportMemory
+from dw_lsp.protocol import MemoryReported, Ready, ReportMemory, RunBegan
 from dw_lsp.worker.engine import components as components_module
 from dw_lsp.worker.engine.components import Components, size_of
 from dw_lsp.worker.engine.devices import default_device, device_name, is_present, named_device, same_device
@@ -47,6 +47,35 @@ def test_memory_is_told_while_a_run_is_busy_and_after_it(worker: Any, make: Any,
     told = worker.heard(MemoryReported)
     assert len(told) >= 2 and told[-1].report == ended.memory
     assert all(report.request_id is None for report in told)
+
+
+def test_the_need_is_told_before_the_run(worker: Any, make: Any, tmp_path: Path) -> None:
+    ended = worker.run(make.workflow(make.drawing(1, width=128, height=64)), tmp_path)
+    (began,) = worker.heard(RunBegan)
+    estimate = began.estimate
+    assert estimate.weight_bytes == pytest.approx(sum(part.bytes for part in (*ended.loaded, *ended.reused)), rel=0.01)
+    assert estimate.device_bytes == estimate.weight_bytes + estimate.activation_bytes > estimate.weight_bytes
+
+
+def test_without_models_there_is_no_estimate(worker: Any, make: Any, tmp_path: Path) -> None:
+    worker.run(make.workflow(make.task("code", "qr_code", "image/png", qr_code_contents="x")), tmp_path)
+    assert worker.heard(RunBegan)[0].estimate is None
+
+
+def test_an_estimate_is_corrected_by_what_was_measured(start_worker: Any, make: Any, tmp_path: Path) -> None:
+    worker = start_worker(DW_CACHE=str(tmp_path / "cache"))
+    worker.wait_for(Ready)
+    estimates = []
+    for number in range(3):
+        many = make.drawing(2, num_images_per_prompt=200, guidance_scale=1.0, seed=number)
+        many["result"]["save"] = False
+        ended = worker.run(make.workflow(many), tmp_path)
+        assert ended.outcome == "succeeded", ended.error
+        estimates.append(worker.heard(RunBegan)[0].estimate)
+    # The first run loads, so its peak is none of computing alone; the second is measured.
+    assert [each.measured for each in estimates] == [False, False, True]
+    used = ended.steps[0].peak_bytes - ended.memory.baseline_bytes
+    assert abs(estimates[2].device_bytes - used) < abs(estimates[0].device_bytes - used)
 
 
 def test_growth_counts_from_the_first_run_after_a_cleanup() -> None:

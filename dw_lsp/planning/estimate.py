@@ -1,0 +1,85 @@
+"""What a run would need on the device: exact weights, and what computing takes, step by step. Loads nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from dw_lsp.planning.activations import Activations, Part, Picture, activations, picture_of
+from dw_lsp.planning.measured import Measurements
+from dw_lsp.planning.requirements import RequiredPipeline, dtype_bytes
+from dw_lsp.text.syntax_tree import Value
+from dw_lsp.workflow.resolved import ResolvedStep
+
+#: Under sequential offload, modules are on the device one by one: about this part of the largest component.
+_SEQUENTIAL_PART = 20
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Bytes: the most that any step needs at once, its weights and its computing; `measured`: corrected by experience.
+
+    What several steps keep is no need: the least valuable leaves when room is wanted.
+    """
+
+    need: int
+    weights: int
+    computing: int
+    measured: bool
+
+
+def estimate(
+    pipelines: Iterable[tuple[ResolvedStep, RequiredPipeline]], device: str, known: Measurements | None = None
+) -> Estimate | None:
+    """The need of the most demanding step; `None` where none is a pipeline, or a model's files are not here."""
+    found: dict[tuple[int, Picture, object], Estimate | None] = {}
+    for step, required in pipelines:
+        picture, offload = picture_of(step.body), offload_of(step)
+        case = (id(required), picture, offload)
+        if case not in found:
+            found[case] = _of_step(required, picture, offload, device, known)
+    if not found or any(each is None for each in found.values()):
+        return None
+    return max((each for each in found.values() if each is not None), key=lambda each: each.need)
+
+
+def _of_step(
+    required: RequiredPipeline, picture: Picture, offload: str | None, device: str, known: Measurements | None
+) -> Estimate | None:
+    sizes = [part.bytes for part in required.parts]
+    if None in sizes:
+        return None
+    weights = weights_on_device([size or 0 for size in sizes], None if device == "cpu" else offload)
+    computing = computing_of(required, picture, device, known)
+    expected = computing.expected if computing is not None else 0
+    return Estimate(weights + expected, weights, expected, computing is not None and computing.measured)
+
+
+def weights_on_device(sizes: list[int], offload: str | None) -> int:
+    """Bytes of weights that are on the device at once."""
+    largest = max(sizes, default=0)
+    return {"model": largest, "sequential": largest // _SEQUENTIAL_PART}.get(offload or "", sum(sizes))
+
+
+def offload_of(step: ResolvedStep) -> str | None:
+    """The offload that a pipeline step asks for."""
+    configuration = step.body.get("configuration")
+    offload = configuration.get("offload") if isinstance(configuration, dict) else None
+    return offload if isinstance(offload, str) else None
+
+
+def computing_of(
+    required: RequiredPipeline, picture: Picture, device: str, known: Measurements | None
+) -> Activations | None:
+    """What computing takes in a call of the pipeline."""
+    return activations(list(parts_of(required)), picture, device, known)
+
+
+def parts_of(required: RequiredPipeline) -> Iterable[Part]:
+    """The components of a pipeline with the bytes of one element of each."""
+    wanted = required.loading.get("torch_dtype")
+    for part in required.parts:
+        dtype: Value = wanted
+        if isinstance(wanted, dict):
+            dtype = wanted.get(part.name, wanted.get("default"))
+        yield Part(part.name, part.class_name, part.folder, dtype_bytes(dtype) or 4)

@@ -1,0 +1,53 @@
+"""The need of a run: its most demanding step, by weights on the device and computing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dw_lsp.planning.estimate import estimate, weights_on_device
+from dw_lsp.planning.requirements import required_pipeline
+from dw_lsp.text.document import Document
+from dw_lsp.workflow.substitution import resolve
+
+MODEL = Path(__file__).resolve().parents[2] / "workflows" / "models" / "shapes"
+
+
+def steps(*arguments: dict[str, Any], offload: str | None = None) -> Any:
+    written = [
+        {
+            "name": f"step{number}",
+            "pipeline": {
+                "configuration": {"component_type": "StableDiffusionPipeline", "offload": offload or "none"},
+                "from_pretrained_arguments": {"model_name": str(MODEL), "torch_dtype": "torch.float32"},
+                "arguments": {"prompt": "a", **given},
+            },
+        }
+        for number, given in enumerate(arguments)
+    ]
+    document = Document("file:///a.dw.json", json.dumps({"id": "a", "steps": written}), language_id="dw-workflow")
+    return [(step, required_pipeline(step, None)) for step in resolve(document.root, {}).steps]
+
+
+def test_the_most_demanding_step_counts_not_the_sum() -> None:
+    small, large = estimate(steps({}), "cpu"), estimate(steps({"width": 512, "height": 512}), "cpu")
+    both = estimate(steps({}, {"width": 512, "height": 512}, {}), "cpu")
+    assert small and large and both == large and large.need > small.need
+    assert large.weights == small.weights > 8_000_000 and large.need == large.weights + large.computing
+
+
+@pytest.mark.parametrize(("offload", "expected"), [(None, 100), ("model", 60), ("sequential", 3), ("other", 100)])
+def test_offload_leaves_less_on_the_device(offload: str | None, expected: int) -> None:
+    assert weights_on_device([60, 30, 10], offload) == expected
+
+
+def test_on_a_cpu_nothing_is_elsewhere() -> None:
+    device, host = (estimate(steps({}, offload="model"), kind) for kind in ("cuda", "cpu"))
+    assert device and host and device.weights < host.weights
+
+
+def test_without_pipelines_there_is_nothing_to_tell() -> None:
+    assert estimate([], "cpu") is None
