@@ -142,7 +142,7 @@ def test_unknown_memory_is_null_and_never_left_out() -> None:
 def test_the_peak_of_a_step_is_null_when_it_is_not_known() -> None:
     finished = RunFinished("r1", "u", "failed", 0.0, 0, 1, (StepSummary("one", "ran"),), (), (), (), None)
     assert finished.to_json()["steps"] == [
-        {"name": "one", "outcome": "ran", "seconds": 0.0, "loadSeconds": 0.0, "peakBytes": None}
+        {"name": "one", "outcome": "ran", "seconds": 0.0, "loadSeconds": 0.0, "peakBytes": None, "notes": []}
     ]
 
 
