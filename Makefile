@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Without a GPU this release of torch comes as a CPU build; with one, pip chooses by the range in pyproject.toml.
 TORCH_CPU := torch==2.13.0
 
-.PHONY: demo editors test lint types format docs vsix benchmark clean
+.PHONY: demo editors test lint types format docs pictures vsix benchmark clean
 .DEFAULT_GOAL := test
 
 $(BIN)/python:
@@ -47,6 +47,10 @@ format: $(VENV)/dev
 
 docs: $(VENV)/dev
 	$(BIN)/python docs/generate.py
+
+# The pictures of the documentation, from the real editor.
+pictures: $(VENV)/dev editors
+	$(BIN)/python docs/take_pictures.py
 
 vsix:
 	cd vscode-extension && npm ci --no-audit --no-fund && PYTHON=$(PYTHON) npm run package

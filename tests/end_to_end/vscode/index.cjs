@@ -153,6 +153,10 @@ const full = {
     assert.equal(edits.length, 2, 'the declaration and the reference');
   },
 
+  async 'the memory of the worker is shown before the first run'() {
+    assert.match(await until('memory', () => api().memoryText(), FIRST_RUN_MS), /^\$\(chip\) CPU \d/);
+  },
+
   async 'Run Workflow returns the run, and its picture is shown beside the text'() {
     const editor = await open('shapes.dw.json');
     const record = await runToPicture(FIRST_RUN_MS);

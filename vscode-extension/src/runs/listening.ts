@@ -4,8 +4,8 @@
 import * as vscode from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
 
-import type { Buttons, Log } from '../log.js';
-import type { Notifications, Range, RunFinished, WorkerState } from '../protocol.js';
+import { messageOf, type Buttons, type Log } from '../log.js';
+import type { MemoryReport, Notifications, Range, RunFinished, WorkerState } from '../protocol.js';
 import type { ResultsView } from '../results/view.js';
 import { selectInterpreter } from '../server/selecting.js';
 import type { WorkerTree } from '../worker/tree.js';
@@ -35,6 +35,7 @@ export interface Showing {
 export function listen(client: LanguageClient, showing: Showing): void {
   const { log, history, statusBar, tree, gutter, notification, results } = showing;
   const endings = new WorkerEndings();
+  let measured: number | undefined;
   const on = <M extends keyof Notifications>(method: M, handler: (parameters: Notifications[M]) => void): void => {
     client.onNotification(method, handler);
   };
@@ -77,10 +78,26 @@ export function listen(client: LanguageClient, showing: Showing): void {
     statusBar.workerState(state);
     tree.workerState(state);
     tellWorkerState(state, endings, log);
+    if (state.state === 'idle' && state.pid !== undefined && state.pid !== measured) {
+      measured = state.pid;
+      void firstMemory(client, log).then((report) => {
+        if (report !== undefined) showMemory(report);
+      });
+    }
   });
   on('dw/log', (line) => {
     log.worker(line);
   });
+}
+
+/** The memory of a worker that has just started: the server reports it by itself with the first run only. */
+async function firstMemory(client: LanguageClient, log: Log): Promise<MemoryReport | undefined> {
+  try {
+    return await client.sendRequest('workspace/executeCommand', { command: 'dw.memory', arguments: [] });
+  } catch (error) {
+    log.main.info(`The memory of the worker is not known yet: ${messageOf(error)}`);
+    return undefined;
+  }
 }
 
 /** The server is gone. */
