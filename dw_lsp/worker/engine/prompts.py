@@ -97,15 +97,17 @@ class Prompts:
 @contextlib.contextmanager
 def replaced(module: Any, name: str, function: Callable[..., Any]) -> Iterator[None]:
     """Let a model have another method for a while; one that hooks have put there stands again after."""
-    before = vars(module).get(name)
-    setattr(module, name, function)
+    # Past `torch.nn.Module`, which looks through all of its parameters first at each setting.
+    own = vars(module)
+    before = own.get(name)
+    own[name] = function
     try:
         yield
     finally:
         if before is None:
-            delattr(module, name)
+            del own[name]
         else:
-            setattr(module, name, before)
+            own[name] = before
 
 
 def _spelled(value: Any) -> str:
