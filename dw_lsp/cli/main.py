@@ -85,6 +85,8 @@ def _run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="the seed of steps that have none of their own")
     parser.add_argument("--json", action="store_true", help="one event as JSON on each line of standard output")
     parser.add_argument("--watch", action="store_true", help="stay, and run again whenever the file is saved")
+    help = "write a timeline of memory (memory.json, memory.png; on CUDA torch's snapshot) beside the results"
+    parser.add_argument("--profile-memory", action="store_true", help=help)
 
 
 def _plan_options(parser: argparse.ArgumentParser) -> None:

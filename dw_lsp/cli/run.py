@@ -21,7 +21,7 @@ from dw_lsp.cli.inputs import UnusableInput, read_arguments, read_document, read
 from dw_lsp.cli.terminal import View, make_view
 from dw_lsp.protocol import RunOutcome
 from dw_lsp.settings import Settings
-from dw_lsp.supervisor.events import Event, RunFinished
+from dw_lsp.supervisor.events import Event, Log, RunFinished
 from dw_lsp.supervisor.runs import RunRequest
 from dw_lsp.supervisor.supervisor import Supervisor
 from dw_lsp.text.document import Document
@@ -37,6 +37,8 @@ EXIT_CODES: dict[RunOutcome, int] = {
     "timedOut": FAILED,
     "cancelled": CANCELLED,
 }
+#: How the worker's line on a file of a memory profile begins.
+PROFILE = "memory profile: "
 #: How often `--watch` looks at the file, in seconds.
 LOOK_SECONDS = 0.25
 
@@ -44,7 +46,8 @@ LOOK_SECONDS = 0.25
 def run(options: argparse.Namespace) -> int:
     """Run a workflow file. Returns the exit code.
 
-    Arguments: `options` has file, arguments, step, output_dir, seed, json and watch, as the command line has them.
+    Arguments: `options` has file, arguments, step, output_dir, seed, json, watch and profile_memory, as the command
+    line has them.
     """
     settings = read_settings()
     path = Path(options.file)
@@ -85,6 +88,7 @@ def prepare(options: argparse.Namespace, path: Path, settings: Settings) -> RunR
         step=options.step,
         seed=options.seed,
         output_directory=None if options.output_dir is None else str(Path(options.output_dir).expanduser().absolute()),
+        profile_memory=options.profile_memory,
     )
 
 
@@ -139,6 +143,8 @@ class _Session:
         while True:
             event = await self._events.get()
             self._view.show(event)
+            if self._options.profile_memory and isinstance(event, Log) and event.message.startswith(PROFILE):
+                print(event.message, file=sys.stderr, flush=True)
             if isinstance(event, RunFinished) and event.run_id == run_id:
                 self._show_the_rest()
                 return EXIT_CODES[event.outcome]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 from dw_lsp.protocol import Execute, RunOptions
@@ -22,7 +23,7 @@ def execute_message(run_id: str, request: RunRequest, settings: Settings) -> Exe
         arguments=request.arguments,
         step=request.step,
         seed=request.seed,
-        options=run_options(settings),
+        options=dataclasses.replace(run_options(settings), profile_memory=request.profile_memory),
     )
 
 

@@ -33,7 +33,7 @@ class RunRequest:
     """What a front wants to have run: the text as the editor has it.
 
     `roots` are the folders that the run may read from; `step` is the last step to run, `None` runs all.
-    `output_directory` of `None` is the setting's.
+    `output_directory` of `None` is the setting's; `profile_memory`: a timeline of memory is written beside the results.
     """
 
     uri: str
@@ -44,6 +44,7 @@ class RunRequest:
     step: str | None = None
     seed: int | None = None
     output_directory: str | None = None
+    profile_memory: bool = False
 
 
 @dataclass(frozen=True)

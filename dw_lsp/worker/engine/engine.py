@@ -37,6 +37,7 @@ from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
 from dw_lsp.worker.engine.prepare import PreparedWorkflow, prepare
+from dw_lsp.worker.engine.profiling import profiled
 from dw_lsp.worker.engine.recalling import LARGEST_SEED
 from dw_lsp.worker.engine.run_context import Resources, RunContext
 from dw_lsp.worker.engine.run_folder import RunFolder
@@ -94,7 +95,9 @@ class Engine:
         self.run_count += 1
         self._growth_warning = request.options.growth_warning_bytes
         run = _Run(request, cancellation, send, self._resources)
-        with Sampler(self._meter, lambda: send(MemoryReported(self.memory_report()))):
+        profile = profiled(request.options.profile_memory, self.device, send, lambda: run.folder)
+        with Sampler(self._meter, lambda: send(MemoryReported(self.memory_report()))), profile as heard:
+            run.tell_to(heard)
             outcome, error = run.carry_out()
         self._housekeeping.after_run(run.seconds)
         if outcome == "succeeded":
@@ -128,6 +131,15 @@ class _Run:
         self._context: RunContext | None = None
         self._workflow_run: WorkflowRun | None = None
         self._step_names: tuple[str, ...] = ()
+
+    def tell_to(self, send: Send) -> None:
+        """From now on, what happens is told there."""
+        self._send = send
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run's files are, once it has a place for them."""
+        return self._context.folder.path if self._context and self._context.folder else None
 
     def carry_out(self) -> tuple[RunOutcome, RunError | None]:
         """Run it. Returns how it ended and, where it failed, why."""
