@@ -93,7 +93,32 @@ def _array(value: Any, dtype: str, contents: Contents) -> dict[str, Any]:
 def _tensor(value: torch.Tensor, contents: Contents) -> dict[str, Any]:
     flat = value.detach().to("cpu").contiguous().reshape(-1).view(torch.uint8)
     told = _array(flat.numpy(), str(value.dtype).removeprefix("torch."), contents)
-    return {**told, "shape": list(value.shape), "device": str(value.device)}
+    order = _order(value)
+    return {
+        **told,
+        "shape": list(value.shape),
+        "device": str(value.device),
+        **({} if order is None else {"order": order}),
+    }
+
+
+def _order(value: torch.Tensor) -> list[int] | None:
+    """The dimensions from the slowest in memory to the quickest, where they do not lie in their own order.
+
+    It is part of a tensor: with the colours innermost ("channels last") a convolution adds up in another order, and the
+    last bits of what it makes are others.
+    """
+    if value.is_contiguous():
+        return None
+    order = sorted(range(value.ndim), key=lambda dimension: -value.stride(dimension))
+    return order if value.permute(order).is_contiguous() else None
+
+
+def _in_order(value: torch.Tensor, order: Any) -> torch.Tensor:
+    """A tensor laid out in memory as `_order` found it."""
+    if sorted(order) != list(range(value.ndim)):
+        raise CannotRestore("a tensor's dimensions do not fit its order in memory")
+    return value.permute(order).contiguous().permute([order.index(dimension) for dimension in range(value.ndim)])
 
 
 def _notes(info: Mapping[Any, Any]) -> dict[str, Any] | None:
@@ -158,7 +183,10 @@ def _restored(tree: Tree, read: _Content) -> Any:
     if content["dtype"] not in _TENSORS:
         raise CannotRestore(f"{content['dtype']!r} is no dtype that is stored")
     flat = torch.frombuffer(bytearray(data), dtype=torch.uint8) if data else torch.empty(0, dtype=torch.uint8)
-    return flat.view(getattr(torch, content["dtype"])).reshape(shape).to(str(content["device"]))
+    restored = flat.view(getattr(torch, content["dtype"])).reshape(shape)
+    if "order" in content:
+        restored = _in_order(restored, content["order"])
+    return restored.to(str(content["device"]))
 
 
 def _restored_image(content: Mapping[str, Any], data: bytes, ending: str) -> Image.Image:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from dw_lsp.planning.artifact import Artifact, artifact_of
+from dw_lsp.planning.artifact import TENSOR, Artifact, artifact_of, check_tree
 from dw_lsp.planning.step_store import StepStore, entry_text, read_entry
 from dw_lsp.worker.engine.artifact_codec import CannotRestore, Contents, encode, live
 from dw_lsp.worker.engine.recalling import fresh
@@ -182,10 +182,11 @@ def test_using_an_entry_is_noted(tmp_path: Path) -> None:
 def test_nothing_unfinished_is_left_or_taken_for_an_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = StepMemory(tmp_path)
 
-    def full(source: Any, target: Any) -> None:
+    def full(source: Any, target: Any, **_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dw_lsp.worker.engine.remembering.os.replace", full)
+    for name in ("replace", "link"):
+        monkeypatch.setattr(f"dw_lsp.worker.engine.whole_files.os.{name}", full)
     keep(memory, "a" * 32, noise(1))
     monkeypatch.undo()
     assert files(memory) == [] and memory.find("a" * 32) is None
@@ -200,3 +201,25 @@ def test_a_plan_reads_what_the_worker_wrote(tmp_path: Path) -> None:
     found = store.find("a" * 32)
     assert found is not None and entry_text(found) == Path(memory.entry_path("a" * 32)).read_text()
     assert (store.surroundings, store.seed_of("flow")) == ("here", 12)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (3, 2, 1, 0)])
+def test_a_tensor_comes_back_as_it_lay_in_memory(order: tuple[int, ...]) -> None:
+    """A convolution over "channels last" adds up in another order: the last bits of its results would be others."""
+    value = torch.randn(2, 3, 4, 5).permute(order)
+    value = value.contiguous().permute([order.index(dimension) for dimension in range(4)])
+    contents: Contents = {}
+    kept = encode(value, contents)
+    check_tree(kept.tree)
+    stored = {content: f"{content}.raw" for content in contents}
+    back = live(artifact_of(kept.tree, stored=stored), lambda name: contents[name.removesuffix(".raw")]())
+    assert torch.equal(back, value) and back.stride() == value.stride()
+
+
+def test_an_order_in_memory_that_does_not_fit_is_refused() -> None:
+    contents: Contents = {}
+    tree = encode(torch.zeros(2, 3).T, contents).tree
+    tree[TENSOR]["order"] = [0, 7]
+    stored = {content: f"{content}.raw" for content in contents}
+    with pytest.raises(CannotRestore, match="order in memory"):
+        live(artifact_of(tree, stored=stored), lambda name: contents[name.removesuffix(".raw")]())
