@@ -36,12 +36,19 @@ PACKAGES = {
     "diffusers": "0.35",
     "transformers": "4.48",
     "accelerate": "1.0",
+    "av": "13",
+    "peft": "0.15",
     "safetensors": "0.4.5",
     "pillow": "10.3",
     "segno": "1.6",
 }
 #: Without these some workflows run all the same.
-OPTIONAL = {"accelerate": "large models load slowly", "segno": "QR codes cannot be made"}
+OPTIONAL = {
+    "accelerate": "large models load slowly",
+    "av": "videos cannot be read or written",
+    "peft": "LoRAs cannot be put on",
+    "segno": "QR codes cannot be made",
+}
 #: How long a worker may take to import its libraries, on a slow disk for the first time. Seconds.
 START_SECONDS = 180.0
 #: Below this there is hardly room for one more model, or for the results of one evening. Bytes.

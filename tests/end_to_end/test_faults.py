@@ -152,12 +152,12 @@ async def test_an_empty_prompt_list_is_told(editor: Client, workspace: Path) -> 
 
 async def test_what_the_engine_cannot_do_is_told_before_anything_is_loaded(editor: Client, workspace: Path) -> None:
     step = drawing()
-    step["pipeline"]["loras"] = [{"model_name": "someone/some-style"}]
-    uri = opened(editor, workspace, "lora.dw.json", workflow(step))
+    step["pipeline"]["from_pretrained_arguments"]["provider"] = "CUDAExecutionProvider"
+    uri = opened(editor, workspace, "provider.dw.json", workflow(step))
     await editor.command("dw.clear")
     finished = await editor.run(uri)
     assert finished["outcome"] == "failed" and finished["loaded"] == finished["reused"] == []
-    assert "loras" in finished["error"]["message"]
+    assert "provider" in finished["error"]["message"]
 
 
 @pytest.mark.parametrize(
