@@ -337,7 +337,7 @@ def test_workflows_that_call_each_other_are_an_error(worker: Any, make: Any, tmp
 
 
 def test_an_error_in_a_called_file_is_told_at_the_call(worker: Any, make: Any, child: Path, tmp_path: Path) -> None:
-    child.write_text(child.read_text().replace("image/png", "video/mp4"))
+    child.write_text(child.read_text().replace("image/png", "audio/wav"))
     text = json.dumps(make.workflow(calling()))
     ended = worker.run(text, tmp_path)
     assert ended.outcome == "failed" and "child.dw.json line 1" in ended.error.message
