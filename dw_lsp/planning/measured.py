@@ -12,7 +12,7 @@ from typing import Any
 
 from dw_lsp.catalog.store import cache_folder
 
-FILE = "memory.json"
+FILE = "needs.json"
 #: Samples that are kept of each kind, and kinds.
 MOST_SAMPLES, MOST_KINDS = 12, 200
 #: Corrections beyond this are taken for a mistake of the measurement.

@@ -102,3 +102,12 @@ def unused_heap() -> int | None:
     """Bytes that the C library keeps for reuse, given back or not; `None` where it does not tell (glibc 2.33 does)."""
     ask = _heap_information()
     return None if ask is None else int(ask().fordblks)
+
+
+def heap_in_use() -> int | None:
+    """Bytes that the C library has handed out, mapped ones too: without what it keeps for reuse."""
+    ask = _heap_information()
+    if ask is None:
+        return None
+    found = ask()
+    return int(found.uordblks + found.hblkhd)

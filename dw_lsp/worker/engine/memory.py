@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from dw_lsp.protocol import Component, MemoryReport
+from dw_lsp.worker.engine.cleanup import heap_in_use
 from dw_lsp.worker.engine.growth import Pools
 from dw_lsp.worker.engine.host_memory import HostMemory, host_memory, open_handles
 
@@ -24,6 +25,7 @@ class Meter:
         self._device, self._name = device, name
         self._baseline: int | None = None
         self._peak: int | None = None
+        self._in_use_peak: int | None = None
         # Of the process before it has carried out anything: what a full cleanup should come back to.
         self._process_at_start = host_memory().process
 
@@ -126,10 +128,21 @@ class Meter:
         """From now on `peak` tells the highest use since this call."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
-        self._peak = self.used()
+        self._peak, self._in_use_peak = self.used(), self.in_use()
+
+    def in_use(self) -> int | None:
+        """Bytes that are handed out now, without what allocators keep for reuse; `None` where nobody tells."""
+        return self.used() if self._device.type != "cpu" else heap_in_use()
+
+    def peak_in_use(self) -> int | None:
+        """The most that was handed out since `begin_peak`: exact on CUDA, elsewhere the highest of the samples."""
+        return self.peak() if self._device.type == "cuda" else self._in_use_peak
 
     def sample(self) -> None:
         """Look once more: what is in use now may be the highest so far."""
+        in_use = self.in_use()
+        if in_use is not None:
+            self._in_use_peak = max(self._in_use_peak or 0, in_use)
         used = self.used()
         if used is not None:
             self._peak = max(self._peak or 0, used)

@@ -97,9 +97,9 @@ class SparingCalls:
             self._ready = self._in_use.enter_context(self._make_ready(self.relief))
             self._switches = _switches(self._ready.pipeline)
         meter, started = self._context.resources.meter, time.monotonic()
-        before = meter.used()
+        before = meter.in_use()
         output = call_pipeline(self._ready, self._step, call, self._context, self._reporter)
-        peak = meter.peak()
+        peak = meter.peak_in_use()
         if before is not None and peak is not None and self.relief == AS_WRITTEN:
             self._note_need(call, peak - before, time.monotonic() - started, self._ready)
         return output

@@ -114,6 +114,20 @@ def test_the_highest_use_of_a_step_is_caught_between_its_ends() -> None:
     assert meter.peak() == 50
 
 
+def test_what_is_handed_out_leaves_out_what_is_kept_for_reuse() -> None:
+    meter = Meter(torch.device("cpu"), "a processor")
+    meter.begin_peak()
+    before = meter.in_use()
+    if before is None:
+        pytest.skip("this C library does not tell")
+    tensor = torch.zeros(16 * MEGABYTE)
+    meter.sample()
+    del tensor
+    peak, after = meter.peak_in_use(), meter.in_use()
+    assert peak is not None and after is not None
+    assert peak - before >= 60 * MEGABYTE and after - before < 10 * MEGABYTE
+
+
 def test_the_sampler_reports_and_stops() -> None:
     told: list[int] = []
     meter = Meter(torch.device("cpu"), "a processor")
