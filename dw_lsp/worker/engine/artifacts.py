@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ import torch
 from PIL import Image
 
 from dw_lsp.workflow.resolved import InvalidInput
+
+logger = logging.getLogger(__name__)
 
 #: Fields of an output that belong together and are handed on as one object.
 _EMBEDDINGS = ("image_embeds", "image_embeddings")
@@ -28,6 +31,8 @@ def of_pipeline(output: Any) -> list[Any]:
     for name in ("images", *_EMBEDDINGS, "frames", "audios"):
         if fields.get(name) is None:
             continue
+        if name == "frames" and fields.get("audio") is not None:
+            logger.warning("the sound of this film is left out: films are written without sound")
         return [fields] if name in _EMBEDDINGS else _split(fields[name])
     return [fields] if fields else _split(output)
 

@@ -35,6 +35,12 @@ class Video:
 
 
 @dataclass
+class SoundFilm:
+    frames: Any
+    audio: Any
+
+
+@dataclass
 class Prompts:
     prompt_embeds: Any
     pooled_prompt_embeds: Any
@@ -95,3 +101,9 @@ def test_what_is_no_picture(value: Any) -> None:
 def test_kinds_have_names() -> None:
     assert [kind_of(value) for value in (IMAGE, "a", {"x": 1}, [IMAGE])] == ["image", "text", "object (x)", "frames"]
     assert is_frames(numpy.zeros((3, 2, 2, 3))) and not is_frames([]) and not is_frames(IMAGE)
+
+
+def test_sound_that_is_left_out_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
+    assert of_pipeline(SoundFilm([[IMAGE]], None)) == [[IMAGE]] and not caplog.records
+    assert of_pipeline(SoundFilm([[IMAGE]], torch.zeros(1, 2, 100))) == [[IMAGE]]
+    assert "without sound" in caplog.text
