@@ -82,7 +82,9 @@ class Commands(cmd.Cmd):
         """run [STEP]: run the workflow as the file is now, up to a step or whole. Ctrl-C cancels."""
         path = self._loaded()
         words = [f"{name}={value}" for name, value in self._arguments.items()]
-        options = argparse.Namespace(arguments=words, step=line.strip() or None, seed=None, output_dir=None)
+        options = argparse.Namespace(
+            arguments=words, step=line.strip() or None, seed=None, output_dir=None, profile_memory=False
+        )
         request = prepare(options, path, self._session.settings)
         if request is not None:
             self._session.run(request, path)

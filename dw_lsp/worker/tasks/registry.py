@@ -17,6 +17,7 @@ from PIL import Image
 
 from dw_lsp.worker.tasks import border, gather, grid, qr_code, resize, text, video
 from dw_lsp.worker.tasks.constraints import MediaReader, Task
+from dw_lsp.workflow.format.commands import COMMANDS
 
 TASKS: Mapping[str, Task] = {
     "add_border_and_mask": Task(border.add_border_and_mask),
@@ -83,6 +84,11 @@ def parameters(command: str) -> tuple[Mapping[str, Parameter], bool]:
     return found, anything
 
 
+def not_yet(command: str) -> frozenset[str]:
+    """Arguments that the format has and a command here has not: they are refused by name."""
+    return frozenset(argument.name for argument in COMMANDS[command].arguments) - parameters(command)[0].keys()
+
+
 def missing_packages(command: str) -> dict[str, str]:
     """Packages that a command needs and this Python does not have: import name -> distribution."""
     packages = TASKS[command].packages or {}
@@ -102,6 +108,10 @@ def check_arguments(
         if name not in known and not anything:
             close = difflib.get_close_matches(name, known, 1)
             advice = f"; did you mean {close[0]!r}?" if close else f"; it takes {', '.join(known)}"
+            if name in not_yet(command):
+                return ArgumentProblem(
+                    name, f"the argument {name!r} of {command!r} is for sound, which is not done yet"
+                )
             return ArgumentProblem(name, f"the task {command!r} has no argument {name!r}{advice}")
     for parameter in known.values():
         if parameter.required and parameter.name not in arguments:

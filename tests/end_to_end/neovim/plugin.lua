@@ -94,6 +94,20 @@ vim.cmd("DwResult")
 check(opened[1] == state.finished.results[1].path, "DwResult opens the picture")
 io.write("picture " .. opened[1] .. "\n")
 
+-- In a terminal that shows pictures it is sent there, in chunks, whole.
+local pictures = require("dw.pictures")
+check(not pictures.terminal_shows_pictures(), "no picture is sent to a terminal that is none")
+local file = assert(io.open(opened[1], "rb"))
+local data = file:read("*a")
+file:close()
+local chunks, sizes = {}, {}
+for keys, chunk in pictures.sequence(data, 10):gmatch("\27_G([^;]*);([^\27]*)\27\\") do
+  table.insert(chunks, chunk)
+  table.insert(sizes, #chunk)
+  check(keys:find(#table.concat(chunks) == #vim.base64.encode(data) and "m=0" or "m=1") ~= nil, "more follows or not", keys)
+end
+check(vim.base64.decode(table.concat(chunks)) == data and math.max(unpack(sizes)) <= 4096, "the picture is sent whole", #data)
+
 -- Up to a step, and memory.
 vim.api.nvim_win_set_cursor(0, { vim.fn.search('"name": "draw"', "w"), 0 })
 state.finished = nil

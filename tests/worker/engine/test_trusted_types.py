@@ -82,7 +82,7 @@ class NoMedia:
     def image(self, location: str) -> str:
         return f"picture of {location}"
 
-    def check(self, location: str) -> None:
+    def check(self, location: str, moving: bool) -> None:
         """Anything goes."""
 
 
