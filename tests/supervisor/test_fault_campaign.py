@@ -130,6 +130,10 @@ EXPECTED: dict[str, tuple[Callable[[RunFinished], bool], bool]] = {
 }
 
 
+#: Seconds after which a worker that nothing has happened to is asked whether it is well.
+UNHARMED = 10.0
+
+
 class Campaign:
     """A front with a real worker, and the faults that it meets."""
 
@@ -227,7 +231,13 @@ class Campaign:
         await self.harm(round)
         if round.kind in LIVES_ON:
             return
-        await self.front.until(lambda: self.supervisor.state.pid != pid)
+        try:
+            await asyncio.wait_for(self.front.until(lambda: self.supervisor.state.pid != pid), UNHARMED)
+        except asyncio.TimeoutError:
+            # A signal may be lost on a worker that has only just begun. It is unharmed then, and answers.
+            await asyncio.wait_for(self.supervisor.ping(), UNHARMED)
+            await self.harm(round)
+            await self.front.until(lambda: self.supervisor.state.pid != pid)
         states = [event for event in self.front.events[events:] if isinstance(event, WorkerState)]
         exits = [state.exit for state in states if state.state == "crashed"]
         assert exits and exits[0] is not None and exits[0].reason, f"{round}: {states}"
