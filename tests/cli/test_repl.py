@@ -184,6 +184,10 @@ class Terminal:
                 except OSError:
                     raise AssertionError(f"it ended: {self.lines}") from None
 
+    def ready(self) -> None:
+        """Wait for an empty prompt: what is typed before it may be taken in another way."""
+        self.wait_for("dw>", whole=True)
+
     def type(self, keys: str) -> None:
         """Type."""
         os.write(self.channel, keys.encode())
@@ -204,13 +208,14 @@ on_a_terminal = pytest.mark.skipif(sys.platform == "win32", reason="there are no
 @on_a_terminal
 def test_tab_completes_commands_files_variables_values_and_steps(flow) -> None:
     terminal = Terminal(flow.parent)
-    terminal.wait_for("dw>")
+    terminal.ready()
     terminal.type("loa\t")
     terminal.wait_for("dw> load")
     terminal.type("cod\t")
     terminal.wait_for("dw> load codes.dw.json")
     terminal.type("\n")
     terminal.wait_for("codes.dw.json: text, size")
+    terminal.ready()
     terminal.type("arg si\t")
     terminal.wait_for("dw> arg size=")
     terminal.type("\t")
@@ -225,10 +230,12 @@ def test_tab_completes_commands_files_variables_values_and_steps(flow) -> None:
 def test_the_state_of_the_worker_stands_below_the_line(flow) -> None:
     terminal = Terminal(flow.parent, "codes.dw.json")
     terminal.wait_for("codes.dw.json   worker stopped")
+    terminal.ready()
     terminal.type("run\n")
     terminal.wait_for("succeeded after")
     terminal.wait_for("codes.dw.json   worker idle")
     terminal.wait_for(" GB   0 components")
+    terminal.ready()
     terminal.type("exit\n")
     assert terminal.end() == 0
 
@@ -236,14 +243,14 @@ def test_the_state_of_the_worker_stands_below_the_line(flow) -> None:
 @on_a_terminal
 def test_what_was_typed_is_remembered(tmp_path) -> None:
     terminal = Terminal(tmp_path)
-    terminal.wait_for("dw>")
+    terminal.ready()
     terminal.type("status\n")
     terminal.wait_for("stopped", whole=True)
-    terminal.wait_for("dw>", whole=True)
+    terminal.ready()
     terminal.type("\x04")
     assert terminal.end() == 0
     terminal = Terminal(tmp_path)
-    terminal.wait_for("dw>")
+    terminal.ready()
     terminal.type("\x1b[A")
     terminal.wait_for("dw> status")
     terminal.type("\x15\x04")
@@ -253,12 +260,15 @@ def test_what_was_typed_is_remembered(tmp_path) -> None:
 @on_a_terminal
 def test_ctrl_c_at_the_prompt_drops_the_line(tmp_path) -> None:
     terminal = Terminal(tmp_path)
-    terminal.wait_for("dw>")
+    terminal.ready()
     terminal.type("dance")
     terminal.wait_for("dw> dance")
-    terminal.type("\x03status\n")
+    terminal.type("\x03")
+    terminal.ready()
+    terminal.type("status\n")
     terminal.wait_for("stopped", whole=True)
     assert not any("there is no command" in line for line in terminal.lines)
+    terminal.ready()
     terminal.type("exit\n")
     assert terminal.end() == 0
 
@@ -271,17 +281,26 @@ def test_ctrl_c_cancels_a_run_and_the_worker_stays(tmp_path) -> None:
     (tmp_path / "long.dw.json").write_text(text, encoding="utf-8")
     (tmp_path / "other.dw.json").write_text(text.replace("yellow star", "red circle"), encoding="utf-8")
     terminal = Terminal(tmp_path, "long.dw.json", DW_SECURITY_ALLOWED_PATHS=str(models))
-    terminal.wait_for("dw>")
-    terminal.type("arg steps=900\nrun\n")
+    terminal.ready()
+    terminal.type("arg steps=900\n")
+    terminal.wait_for("dw> arg steps=900")
+    terminal.ready()
+    terminal.type("run\n")
     terminal.wait_for("denoising")
     terminal.wait_for(" left")
     terminal.type("\x03")
     terminal.wait_for("cancelled after")
+    terminal.ready()
     terminal.type("status\n")
     terminal.wait_for("idle (process")
+    terminal.ready()
     # Another workflow over the same model: what they share stays.
-    terminal.type("load other.dw.json\nrun\n")
+    terminal.type("load other.dw.json\n")
+    terminal.wait_for("other.dw.json: ")
+    terminal.ready()
+    terminal.type("run\n")
     terminal.wait_for("nothing had to be loaded")
+    terminal.ready()
     terminal.type("exit\n")
     assert terminal.end() == 0
 
