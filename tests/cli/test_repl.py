@@ -222,7 +222,9 @@ def test_tab_completes_commands_files_variables_values_and_steps(flow) -> None:
     terminal.wait_for("dw> arg size=10")
     terminal.type("\x15run co\t")
     terminal.wait_for("dw> run code")
-    terminal.type("\x15exit\n")
+    terminal.type("\x15")
+    terminal.ready()
+    terminal.type("exit\n")
     assert terminal.end() == 0
 
 
