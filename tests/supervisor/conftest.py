@@ -104,10 +104,10 @@ def is_alive(pid: int) -> bool:
     """Whether a process of this id is there and is no zombie."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+        status = Path(f"/proc/{pid}/stat")
+        return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (ProcessLookupError, FileNotFoundError):  # Also between looking whether it is there and reading.
         return False
-    status = Path(f"/proc/{pid}/stat")
-    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 async def gone(pid: int) -> bool:
