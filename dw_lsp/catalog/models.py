@@ -226,15 +226,30 @@ def _head(file: Path) -> bytes:
         return start + stream.read(min(length, LONGEST_HEADER))
 
 
+_ELEMENTS: dict[str, dict[str, int]] = {}
+
+
 def elements_of(file: Path) -> dict[str, int]:
-    """How many elements of each type a safetensors file holds, from its header; empty for other or broken files."""
+    """How many elements of each type a safetensors file holds, from its header; empty for other or broken files.
+
+    A header of a large model is a megabyte of JSON, and every run asks: it is read once for each state of the file.
+    """
     if file.suffix != ".safetensors":
         return {}
     try:
-        header = json.loads(_head(file)[8:])
+        identity = file_identity(file)
+        known = _ELEMENTS.get(identity)
+        if known is None:
+            known = _ELEMENTS[identity] = _count(json.loads(_head(file)[8:]))
     except (OSError, ValueError):
         return {}
+    return known
+
+
+def _count(header: Any) -> dict[str, int]:
     counts: dict[str, int] = {}
+    if not isinstance(header, dict):
+        return counts
     for name, tensor in header.items():
         if name != "__metadata__" and isinstance(tensor, dict):
             count = 1

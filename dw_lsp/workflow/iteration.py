@@ -23,10 +23,11 @@ def combinations(
     argument's name gives that member (format of the results of tasks with several outputs).
     Raises `InvalidInput` when there would be more than `limit` iterations.
     """
-    places = list(_places(body))
-    if not places:
+    references: list[Reference] = []
+    _gather(body, references)
+    if not references:
         return [body]
-    choices = [list(artifacts(reference)) for _, reference in places]
+    choices = [list(artifacts(reference)) for reference in references]
     count = math.prod(len(choice) for choice in choices)
     if count > limit:
         parts = " x ".join(str(len(choice)) for choice in choices)
@@ -34,16 +35,18 @@ def combinations(
     return [_filled(body, iter(combination), None) for combination in itertools.product(*choices)]
 
 
-def _places(value: Value, name: str | None = None) -> Iterator[tuple[str | None, Reference]]:
-    """Every reference to results, with the name of the argument it stands under, in the order of `_filled`."""
+def _gather(value: Value, references: list[Reference]) -> None:
+    """Add every reference to results, in the order of `_filled`."""
     if isinstance(value, dict):
-        for key, item in value.items():
-            yield from _places(item, key)
+        for item in value.values():
+            _gather(item, references)
     elif isinstance(value, list):
         for item in value:
-            yield from _places(item, name)
-    elif (reference := _result_reference(value)) is not None:
-        yield name, reference
+            _gather(item, references)
+    elif _refers(value):
+        reference = parse_reference(str(value))
+        if reference is not None:
+            references.append(reference)
 
 
 def _filled(value: Value, chosen: Iterator[object], name: str | None) -> object:
@@ -51,7 +54,7 @@ def _filled(value: Value, chosen: Iterator[object], name: str | None) -> object:
         return {key: _filled(item, chosen, key) for key, item in value.items()}
     if isinstance(value, list):
         return [_filled(item, chosen, name) for item in value]
-    if _result_reference(value) is not None:
+    if _refers(value):
         artifact = next(chosen)
         if isinstance(artifact, Mapping) and name in artifact:
             return artifact[name]
@@ -59,8 +62,5 @@ def _filled(value: Value, chosen: Iterator[object], name: str | None) -> object:
     return value
 
 
-def _result_reference(value: Value) -> Reference | None:
-    if not isinstance(value, str) or not value.startswith("previous_result:"):
-        return None
-    reference = parse_reference(value)
-    return reference if reference is not None and reference.kind == "previous_result" else None
+def _refers(value: Value) -> bool:
+    return isinstance(value, str) and value.startswith("previous_result:")

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from dw_lsp.worker.engine.host_memory import host_memory, return_free_memory
+from dw_lsp.worker.engine.host_memory import host_memory, process_memory, return_free_memory
 
 MEGABYTE = 1024 * 1024
 #: Less than this is not worth a system call.
@@ -52,17 +52,18 @@ class Housekeeping:
             unused = int(torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device))
             if unused > SHARE_OF_FREE * torch.cuda.mem_get_info(self._device)[0]:
                 torch.cuda.empty_cache()
-        if pays(self._unused(), host_memory().free, seconds):
+        heap = self._unused()
+        if heap is not None and heap >= LEAST_RETURNED and pays(heap, host_memory().free, seconds):
             self.give_back()
 
     def give_back(self) -> None:
         """Give unused host memory back to the system, whatever it costs."""
         return_free_memory()
-        self._smallest = host_memory().process
+        self._smallest = process_memory()
 
     def _unused(self) -> int | None:
         """Bytes of the heap that giving back could free, at most."""
-        unused, process = unused_heap(), host_memory().process
+        unused, process = unused_heap(), process_memory()
         if unused is None or process is None or self._smallest is None:
             return unused
         return min(unused, max(0, process - self._smallest))

@@ -34,32 +34,45 @@ def host_memory() -> HostMemory:
     return HostMemory(_sysconf("SC_PHYS_PAGES"), _sysconf("SC_AVPHYS_PAGES"), None, _peak_usage())
 
 
+def process_memory() -> int | None:
+    """Bytes of this process now: what is asked several times a run, and so must cost little."""
+    if platform.system() != "Linux":
+        return host_memory().process
+    try:
+        with open("/proc/self/statm", "rb") as stream:
+            return int(stream.read().split()[1]) * _PAGE
+    except (OSError, IndexError, ValueError):
+        return None
+
+
 # ---------------------------------------------------------------- Linux
+
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
 def _linux() -> HostMemory:
-    machine, process = _fields("/proc/meminfo"), _fields("/proc/self/status")
-    total, free = machine.get("MemTotal"), machine.get("MemAvailable")
+    total, free = _fields("/proc/meminfo", "MemTotal", "MemAvailable")
     limit, used = _container_limit()
     if limit is not None and (total is None or limit < total):
         total = limit
         free = min(free or limit, max(0, limit - (used or 0)))
-    return HostMemory(total, free, process.get("VmRSS"), process.get("VmHWM"))
+    return HostMemory(total, free, *_fields("/proc/self/status", "VmRSS", "VmHWM"))
 
 
-def _fields(path: str) -> dict[str, int]:
-    """The lines of the form `Name:   123 kB`, in bytes."""
-    found: dict[str, int] = {}
+def _fields(path: str, *names: str) -> list[int | None]:
+    """What stands behind these names, on lines of the form `Name:   123 kB`, in bytes."""
     try:
-        text = Path(path).read_text(encoding="ascii", errors="replace")
+        with open(path, "rb") as stream:
+            text = stream.read().decode("ascii", "replace")
     except OSError:
-        return found
-    for line in text.splitlines():
-        name, _, value = line.partition(":")
-        words = value.split()
-        if len(words) == 2 and words[1] == "kB" and words[0].isdigit():
-            found[name] = int(words[0]) * 1024
-    return found
+        return [None for _ in names]
+    return [_kilobytes(text, name) for name in names]
+
+
+def _kilobytes(text: str, name: str) -> int | None:
+    _, found, rest = f"\n{text}".partition(f"\n{name}:")
+    words = rest.partition("\n")[0].split()
+    return int(words[0]) * 1024 if found and len(words) == 2 and words[1] == "kB" and words[0].isdigit() else None
 
 
 def _container_limit() -> tuple[int | None, int | None]:

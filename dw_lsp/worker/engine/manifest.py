@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,11 @@ class RepeatableRun:
         """Each step as JSON. Written once: every picture tells of all steps up to its own."""
         return tuple(_written(step) for step in self.steps)
 
+    @functools.cached_property
+    def lengths(self) -> tuple[int, ...]:
+        """How long the JSON of all steps up to each one is."""
+        return tuple(itertools.accumulate(map(len, self.written_steps)))
+
     def written(self, count: int, separator: str = ", ") -> str:
         """The first `count` steps as a workflow of its own, which needs no arguments and gives the same results."""
         steps = separator.join(self.written_steps[:count])
@@ -64,7 +70,7 @@ def embedded(run: RepeatableRun, step: ResolvedStep, iteration: int, seed: int |
     front = _json({"format": FORMAT, "step": step.name, "iteration": iteration, "seed": seed})
     back = _json({"versions": dict(run.versions), "device": run.device})
     count = step.index + 1
-    if sum(map(len, run.written_steps[:count])) > LARGEST_EMBEDDED:
+    if run.lengths[step.index] > LARGEST_EMBEDDED:
         workflow = _json({"id": run.workflow.id, "note": "too large to embed; see manifest.json of the run"})
     else:
         workflow = run.written(count)

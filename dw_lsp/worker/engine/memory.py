@@ -11,7 +11,7 @@ import torch
 from dw_lsp.protocol import Component, MemoryReport
 from dw_lsp.worker.engine.cleanup import heap_in_use
 from dw_lsp.worker.engine.growth import Pools
-from dw_lsp.worker.engine.host_memory import HostMemory, host_memory, open_handles
+from dw_lsp.worker.engine.host_memory import HostMemory, host_memory, open_handles, process_memory
 
 #: How often memory is looked at while a run is busy, and how often it is reported. Seconds.
 SAMPLING_SECONDS = 0.1
@@ -27,7 +27,7 @@ class Meter:
         self._peak: int | None = None
         self._in_use_peak: int | None = None
         # Of the process before it has carried out anything: what a full cleanup should come back to.
-        self._process_at_start = host_memory().process
+        self._process_at_start = process_memory()
 
     def used(self) -> int | None:
         """Bytes in use now: on the device, or of this process where the device is the CPU itself."""
@@ -35,7 +35,7 @@ class Meter:
             return int(torch.cuda.memory_allocated(self._device))
         if self._device.type == "mps":
             return int(torch.mps.current_allocated_memory())
-        return host_memory().process
+        return process_memory()
 
     def unaccounted(self, components: Sequence[Component]) -> int | None:
         """Bytes in use that no kept component fills: what may not grow from run to run."""
@@ -47,7 +47,7 @@ class Meter:
 
     def pools(self, components: Sequence[Component]) -> Pools:
         """What is in use beyond the kept components, by pool."""
-        host = host_memory().process
+        host = process_memory()
         in_host = sum(each.bytes for each in components if each.device.startswith("cpu"))
         device = reserve = None
         if self._device.type == "cuda":

@@ -20,7 +20,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from dw_lsp.protocol import Message, StepEnded, StepProgress
-from dw_lsp.worker.engine.host_memory import host_memory
+from dw_lsp.worker.engine.host_memory import process_memory
 from dw_lsp.worker.engine.whole_files import write_whole
 
 logger = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class MemoryProfile:
             allocated = int(torch.cuda.memory_allocated(self._device))
             reserved = int(torch.cuda.memory_reserved(self._device))
         moment = time.monotonic() - self._started
-        self._samples.append(Sample(moment, self._doing, host_memory().process, allocated, reserved))
+        self._samples.append(Sample(moment, self._doing, process_memory(), allocated, reserved))
 
 
 @contextmanager

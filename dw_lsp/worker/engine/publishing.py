@@ -51,8 +51,10 @@ class Publisher:
     def publish(self, iteration: Iteration, reporter: StepReporter) -> None:
         """Write what an iteration gave, as `result` says. Raises `InvalidInput` when it cannot be written."""
         if self._step.result is not None and self._context.folder is not None:
-            reporter.phase("saving")
-            metadata = embedded(self._repeatable, self._step, self._iterations, iteration.seed)
+            metadata = ""
+            if self._step.result.get("save") is not False:
+                reporter.phase("saving")
+                metadata = embedded(self._repeatable, self._step, self._iterations, iteration.seed)
             for index, artifact in enumerate(iteration.artifacts):
                 at = (self._results + index, 0) if iteration.separate else (self._results, index)
                 place = Place(self._repeatable.workflow.id, at[0], at[1], self._prefix)

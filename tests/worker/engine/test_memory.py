@@ -74,8 +74,11 @@ def test_an_estimate_is_corrected_by_what_was_measured(start_worker: Any, make: 
         estimates.append(worker.heard(RunBegan)[0].estimate)
     # The first run loads, so its peak is none of computing alone; the second is measured.
     assert [each.measured for each in estimates] == [False, False, True]
-    used = ended.steps[0].peak_bytes - ended.memory.baseline_bytes
-    assert abs(estimates[2].device_bytes - used) < abs(estimates[0].device_bytes - used)
+    # What the allocator kept from the runs before is in the process too: it took at most so much, and the shapes alone
+    # had predicted more.
+    at_most = ended.steps[0].peak_bytes - ended.memory.baseline_bytes
+    assert estimates[0].device_bytes > at_most > estimates[2].device_bytes
+    assert estimates[2].activation_bytes > estimates[0].activation_bytes / 4
 
 
 def test_growth_counts_from_the_first_run_after_a_cleanup() -> None:
