@@ -198,7 +198,7 @@ def weight_files(files: list[Path], variant: str | None) -> list[Path]:
     return []
 
 
-_IDENTITIES: dict[tuple[str, int, int], str] = {}
+_IDENTITIES: dict[tuple[str, int, int, int], str] = {}
 
 
 def file_identity(file: Path) -> str:
@@ -206,15 +206,15 @@ def file_identity(file: Path) -> str:
 
     The header of a weight file tells names and shapes, not values, so its time of change stays in the identity.
     """
-    real = file.resolve()
-    status = real.stat()
-    memo = (str(real), status.st_size, status.st_mtime_ns)
+    # Of the file itself, not of a link to it: the hub's cache consists of links.
+    status = file.stat()
+    memo = (str(file), status.st_ino, status.st_size, status.st_mtime_ns)
     known = _IDENTITIES.get(memo)
     if known is None:
         if file.suffix in WEIGHT_SUFFIXES:
-            content = f"{status.st_mtime_ns} {hashlib.blake2b(_head(real), digest_size=16).hexdigest()}"
+            content = f"{status.st_mtime_ns} {hashlib.blake2b(_head(file), digest_size=16).hexdigest()}"
         else:
-            content = hashlib.blake2b(real.read_bytes(), digest_size=16).hexdigest()
+            content = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
         known = _IDENTITIES[memo] = f"{file.name} {status.st_size} {content}\n"
     return known
 

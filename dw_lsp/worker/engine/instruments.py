@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -63,7 +64,7 @@ class Instruments:
         for name, component in self._pipeline.components.items():
             if isinstance(component, torch.nn.Module):
                 self._watch_phase(name, component)
-                for block in _blocks(component):
+                for block in _blocks_of(component):
                     self._handles.append(block.register_forward_pre_hook(self._stop_if_asked))
             elif callable(getattr(type(component), "step", None)) and hasattr(component, "timesteps"):
                 self._watch_scheduler(component)
@@ -221,6 +222,16 @@ class _Bar:
     def _tell(self, more: int) -> None:
         self._done += more
         self._advanced(self._done)
+
+
+#: Found once for each model, as long as it lives: a large one has thousands of modules to look through.
+_BLOCKS: weakref.WeakKeyDictionary[torch.nn.Module, tuple[torch.nn.Module, ...]] = weakref.WeakKeyDictionary()
+
+
+def _blocks_of(module: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    if module not in _BLOCKS:
+        _BLOCKS[module] = tuple(_blocks(module))
+    return _BLOCKS[module]
 
 
 def _blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:

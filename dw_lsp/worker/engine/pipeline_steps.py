@@ -8,6 +8,7 @@ import importlib
 import inspect
 import logging
 import time
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -244,11 +245,17 @@ def _generator(device: torch.device, seed: int) -> torch.Generator:
     return torch.Generator(device=home).manual_seed(seed)
 
 
+#: Pipelines whose schedulers have been used: those of a new one are new.
+_CALLED: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
 def _renew_schedulers(pipeline: Any) -> None:
     """Each call gets schedulers that have never been used: nothing of one iteration is left for the next."""
+    first = pipeline not in _CALLED
+    _CALLED.add(pipeline)
     for name in ("scheduler", "audio_scheduler"):
         current = getattr(pipeline, name, None)
-        if current is not None and hasattr(current, "config"):
+        if current is not None and hasattr(current, "config") and not first:
             renewed = type(current).from_config(current.config)
             shift = getattr(current, "_shift", None)
             if shift is not None and hasattr(renewed, "set_shift"):
