@@ -115,7 +115,8 @@ class WorkflowRun:
                 summary = StepSummary(step.name, outcome, seconds, self._step_load_seconds, peak, tuple(self._notes))
                 self._notes.clear()
                 context.ledger.steps[step.name] = summary
-        after_step(0.0 if reused else seconds)
+        if not reused and step is not self._prepared.steps[-1]:  # After the last one the whole run is tidied up.
+            after_step(seconds)
         if caller is None:
             written = tuple(publisher.written)
             context.send(StepEnded(context.request.run_id, step.name, step.index, outcome, seconds, written))
