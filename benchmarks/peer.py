@@ -221,8 +221,11 @@ class Theirs(Contender):
 
 def round_of(one: Contender, make: Scenarios) -> Iterator[tuple[str, float]]:
     """One round of one contender, from its start to its end."""
-    yield "start", one.start()
-    yield "first run, model loaded", one.run(make.picture())
+    start = one.start()
+    yield "start", start
+    first = one.run(make.picture())
+    yield "first run, model loaded", first
+    yield "start and first run", start + first
     for _ in range(WARM_RUNS):
         yield "warm run, new seed", one.run(make.picture())
     yield "prompt edited", one.run(make.picture(prompt="a red circle on a white background"))
@@ -242,12 +245,18 @@ def round_of(one: Contender, make: Scenarios) -> Iterator[tuple[str, float]]:
     one.stop()
 
 
-def plain_calls(rounds: int, folder: Path) -> list[float]:
-    """Seconds of plain calls of the pipeline, each with its PNG."""
-    pipeline = StableDiffusionPipeline.from_pretrained(engine.MODEL, torch_dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
-    engine.bare_call(pipeline, 0, str(folder))
-    return [engine.bare_call(pipeline, number, str(folder)) for number in range(1, 1 + rounds * WARM_RUNS)]
+class Plain:
+    """Calls of the pipeline in this process, each with its PNG."""
+
+    def __init__(self, folder: Path):
+        self._pipeline = StableDiffusionPipeline.from_pretrained(engine.MODEL, torch_dtype=torch.float32)
+        self._pipeline.set_progress_bar_config(disable=True)
+        self._folder, self._number = str(folder), 0
+
+    def call(self) -> float:
+        """Seconds of one call."""
+        self._number += 1
+        return engine.bare_call(self._pipeline, self._number, self._folder)
 
 
 # ---------------------------------------------------------------- the other one's environment
@@ -323,15 +332,18 @@ def main() -> None:
         except (OSError, subprocess.CalledProcessError) as problem:
             print(f"{PACKAGE}: skipped: {problem}")
         measured: dict[str, dict[str, list[float]]] = {}
+        plain = Plain(folder)
+        plain.call()
+        calls: list[float] = []
         for number in range(chosen.rounds):
             for make in makers if number % 2 else reversed(makers):
                 contender = make()
                 rows = measured.setdefault(contender.name, {})
                 for scenario, seconds in round_of(contender, Scenarios((engine.MODEL, copy), number)):
                     rows.setdefault(scenario, []).append(seconds)
-        plain = plain_calls(chosen.rounds, folder)
+            calls += [plain.call() for _ in range(WARM_RUNS)]
         ordered = {made: measured[made] for made in (Ours.name, Theirs.name) if made in measured}
-        print("\n".join(table(plain, ordered)))
+        print("\n".join(table(calls, ordered)))
 
 
 if __name__ == "__main__":
