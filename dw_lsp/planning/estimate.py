@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dw_lsp.planning.activations import Activations, Part, Picture, activations, picture_of
@@ -28,16 +28,32 @@ class Estimate:
     measured: bool
 
 
-def estimate(
-    pipelines: Iterable[tuple[ResolvedStep, RequiredPipeline]], device: str, known: Measurements | None = None
-) -> Estimate | None:
-    """The need of the most demanding step; `None` where none is a pipeline, or a model's files are not here."""
+@dataclass(frozen=True)
+class PipelineCall:
+    """A step that calls a pipeline, the step that defines that pipeline (often the same), and what it requires."""
+
+    step: ResolvedStep
+    definer: ResolvedStep
+    required: RequiredPipeline
+
+
+def pipeline_calls(
+    steps: Iterable[ResolvedStep], defined: Mapping[str, tuple[ResolvedStep, RequiredPipeline]]
+) -> Iterator[PipelineCall]:
+    """The calls of pipelines among steps. Arguments: `defined` has the steps that define one, by name."""
+    for step in steps:
+        if (found := defined.get(str(step.body.get("reference_name", step.name)))) is not None:
+            yield PipelineCall(step, *found)
+
+
+def estimate(calls: Iterable[PipelineCall], device: str, known: Measurements | None = None) -> Estimate | None:
+    """The need of the most demanding call; `None` where there is none, or a model's files are not here."""
     found: dict[tuple[int, Picture, object], Estimate | None] = {}
-    for step, required in pipelines:
-        picture, offload = picture_of(step.body), offload_of(step)
-        case = (id(required), picture, offload)
+    for call in calls:
+        picture, offload = picture_of(call.step.body), offload_of(call.definer)
+        case = (id(call.required), picture, offload)
         if case not in found:
-            found[case] = _of_step(required, picture, offload, device, known)
+            found[case] = _of_step(call.required, picture, offload, device, known)
     if not found or any(each is None for each in found.values()):
         return None
     return max((each for each in found.values() if each is not None), key=lambda each: each.need)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
-from dw_lsp.planning.activations import Activations, picture_of
-from dw_lsp.planning.estimate import computing_of
+from dw_lsp.planning.estimate import Estimate as Need
+from dw_lsp.planning.estimate import estimate, pipeline_calls
 from dw_lsp.planning.measured import Measurements
 from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
 from dw_lsp.planning.recall import Recall, listed
@@ -54,6 +54,7 @@ class PlannedComponent:
 class Estimate:
     """Bytes that the run would need; `None` where a model that is not here yet makes it unknowable.
 
+    `device_bytes` is what the most demanding step needs at once: what others keep leaves when room is wanted.
     `activation_bytes` is the part of `device_bytes` that computing takes; `measured`: corrected by experience here.
     """
 
@@ -138,9 +139,12 @@ def plan(
     )
     writes = tuple(name for step in steps for name in _writes(workflow, step, counts, output_directory))
     running = tuple(step for step in steps if step.name not in reused)
-    computing = _computing(running, required, device)
-    estimate = _estimate(tuple(needed.values()), components, computing)
-    return Plan(planned, (*components, *there), estimate, writes)
+    by_name = {step.name: step for step in steps}
+    defined = {name: (by_name[name], each) for name, each in required.items()}
+    needs = tuple(pipeline_calls(running, defined))
+    on_device = estimate(needs, device, Measurements())
+    told = _estimate(tuple(needed.values()), components, on_device, bool(needs))
+    return Plan(planned, (*components, *there), told, writes)
 
 
 def run_seed(
@@ -191,35 +195,26 @@ def _planned(part: RequiredComponent, resident: Component | None, device: str) -
     return PlannedComponent(part.key, part.name, part.class_name, part.bytes, None, None, where)
 
 
-def _computing(
-    steps: Sequence[ResolvedStep], required: Mapping[str, RequiredPipeline], device: str
-) -> Activations | None:
-    """The most that a step to be run takes for computing; `None` where nothing is known of any."""
-    known = Measurements()
-    found = []
-    for step in steps:
-        defined = required.get(str(step.body.get("reference_name", step.name)))
-        if defined is not None:
-            found.append(computing_of(defined, picture_of(step.body), device, known))
-    return max((each for each in found if each is not None), key=lambda each: each.expected, default=None)
-
-
 def _estimate(
-    needed: tuple[RequiredComponent, ...], components: tuple[PlannedComponent, ...], computing: Activations | None
+    needed: tuple[RequiredComponent, ...],
+    components: tuple[PlannedComponent, ...],
+    on_device: Need | None,
+    any_pipeline: bool,
 ) -> Estimate:
-    sizes = [part.bytes for part in components]
+    """Arguments: `on_device` is what the most demanding step needs there, as a run tells it when it begins."""
     missing = [
         required for required, part in zip(needed, components, strict=True) if part.where in ("disk", "download")
     ]
     on_disk = [part.disk_bytes or 0 for part in missing if part.where_from == "disk"]
-    expected = computing.expected if computing is not None else 0
-    device = None if None in sizes else sum(size or 0 for size in sizes) + expected
+    device, computing = (on_device.need, on_device.computing) if on_device is not None else (None, None)
+    if not any_pipeline:
+        device = computing = 0
     host = (
         None if any(part.bytes is None for part in missing) else max((part.bytes or 0 for part in missing), default=0)
     )
     download = None if any(part.where_from == "download" for part in missing) else 0
-    measured = computing is not None and computing.measured
-    return Estimate(device, host, sum(on_disk), download, None if device is None else expected, measured)
+    measured = on_device is not None and on_device.measured
+    return Estimate(device, host, sum(on_disk), download, computing, measured)
 
 
 class Counts:

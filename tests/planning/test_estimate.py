@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dw_lsp.planning.estimate import estimate, weights_on_device
+from dw_lsp.planning.estimate import PipelineCall, estimate, pipeline_calls, weights_on_device
 from dw_lsp.planning.requirements import required_pipeline
 from dw_lsp.text.document import Document
 from dw_lsp.workflow.substitution import resolve
@@ -29,7 +29,7 @@ def steps(*arguments: dict[str, Any], offload: str | None = None) -> Any:
         for number, given in enumerate(arguments)
     ]
     document = Document("file:///a.dw.json", json.dumps({"id": "a", "steps": written}), language_id="dw-workflow")
-    return [(step, required_pipeline(step, None)) for step in resolve(document.root, {}).steps]
+    return [PipelineCall(step, step, required_pipeline(step, None)) for step in resolve(document.root, {}).steps]
 
 
 def test_the_most_demanding_step_counts_not_the_sum() -> None:
@@ -47,6 +47,21 @@ def test_offload_leaves_less_on_the_device(offload: str | None, expected: int) -
 def test_on_a_cpu_nothing_is_elsewhere() -> None:
     device, host = (estimate(steps({}, offload="model"), kind) for kind in ("cuda", "cpu"))
     assert device and host and device.weights < host.weights
+
+
+def test_a_step_that_calls_another_ones_pipeline_needs_what_it_draws() -> None:
+    defines = {"configuration": {"component_type": "StableDiffusionPipeline"}, "arguments": {"prompt": "a"}}
+    calls = {"reference_name": "small", "arguments": {"prompt": "a", "width": 512, "height": 512}}
+    loading = {"model_name": str(MODEL), "torch_dtype": "torch.float32"}
+    written = [
+        {"name": "small", "pipeline": {**defines, "from_pretrained_arguments": loading}},
+        {"name": "large", "pipeline_reference": calls},
+    ]
+    document = Document("file:///a.dw.json", json.dumps({"id": "a", "steps": written}), language_id="dw-workflow")
+    small, large = resolve(document.root, {}).steps
+    found = list(pipeline_calls((small, large), {"small": (small, required_pipeline(small, None))}))
+    assert [(call.step.name, call.definer.name) for call in found] == [("small", "small"), ("large", "small")]
+    assert estimate(found, "cpu") == estimate(steps({"width": 512, "height": 512}), "cpu")
 
 
 def test_without_pipelines_there_is_nothing_to_tell() -> None:

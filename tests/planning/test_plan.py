@@ -114,6 +114,26 @@ def test_the_decode_needs_memory_for_its_pixels(folder: Path, monkeypatch: pytes
     assert large.device_bytes > small.device_bytes > 0
 
 
+def test_what_several_models_keep_is_no_need_of_one_moment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DW_CACHE", str(folder / "cache"))
+    for name, size in (("tiny", 1000), ("other", 3000)):
+        unet = folder / name / "unet"
+        unet.mkdir(parents=True, exist_ok=True)
+        (folder / name / "model_index.json").write_text(json.dumps({"_class_name": "P", "unet": ["diffusers", "UNet"]}))
+        (unet / "config.json").write_text("{}")
+        (unet / "diffusion_pytorch_model.safetensors").write_bytes(safetensors(size))
+    first, second = draw(), {**draw("./other"), "name": "again"}
+    both = planned(first, second, folder=folder)
+    assert sorted(part.bytes or 0 for part in both.components) == [4000, 12000]
+    assert both.estimate.device_bytes == 12000 == planned(second, folder=folder).estimate.device_bytes
+
+
+def safetensors(elements: int) -> bytes:
+    """A file of so many numbers of four bytes."""
+    header = json.dumps({"weight": {"dtype": "F32", "shape": [elements], "data_offsets": [0, 4 * elements]}}).encode()
+    return len(header).to_bytes(8, "little") + header + bytes(4 * elements)
+
+
 def test_up_to_a_step_leaves_out_what_follows() -> None:
     first = task("first", "gather_inputs", task={"inputs": [1]})
     second = task("second", "gather_inputs", task={"inputs": [1]})

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 
-from dw_lsp.planning.estimate import estimate
+from dw_lsp.planning.estimate import estimate, pipeline_calls
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.step_keys import surroundings
 from dw_lsp.protocol import (
@@ -214,8 +214,9 @@ class _Run:
         self._workflow_run.carry_out()
 
     def _estimated(self, prepared: PreparedWorkflow) -> RunEstimate | None:
-        pipelines = [(each.step, each.required) for each in prepared.pipelines.values()]
-        found = estimate(pipelines, self._resources.device.type, self._resources.measurements)
+        defined = {name: (each.step, each.required) for name, each in prepared.pipelines.items()}
+        calls = pipeline_calls(prepared.steps, defined)
+        found = estimate(calls, self._resources.device.type, self._resources.measurements)
         if found is None:
             return None
         return RunEstimate(found.need, found.weights, found.computing, found.measured)
