@@ -29,6 +29,14 @@ class FolderEntry:
     bytes: int = 0
 
 
+@dataclass(frozen=True)
+class Device:
+    """What a worker computes on: the kind (cuda, mps, cpu), and its memory in bytes, where that is known."""
+
+    kind: str
+    bytes: int | None
+
+
 class Workspace(Protocol):
     """The port to everything outside the document."""
 
@@ -56,8 +64,8 @@ class Workspace(Protocol):
         """Where the worker keeps models that it downloads."""
 
     @property
-    def device_bytes(self) -> int | None:
-        """Memory of the worker's device; `None` until a worker has told."""
+    def device(self) -> Device | None:
+        """The worker's device; `None` until a worker has told."""
 
     @property
     def catalog(self) -> Catalog:
@@ -69,10 +77,10 @@ class Workspace(Protocol):
 
 
 class DiskWorkspace:
-    """Folders as they are on disk. Arguments: the folders; the settings; the bytes of the worker's device."""
+    """Folders as they are on disk. Arguments: the folders; the settings; the worker's device."""
 
-    def __init__(self, roots: Sequence[Path], settings: Settings | None = None, device_bytes: int | None = None):
-        self._device_bytes = device_bytes
+    def __init__(self, roots: Sequence[Path], settings: Settings | None = None, device: Device | None = None):
+        self._device = device
         self._roots = tuple(roots)
         self._settings = settings or Settings()
 
@@ -116,9 +124,9 @@ class DiskWorkspace:
         return hub_cache({**os.environ, **self._settings.worker.environment})
 
     @property
-    def device_bytes(self) -> int | None:
-        """Memory of the worker's device; `None` until a worker has told."""
-        return self._device_bytes
+    def device(self) -> Device | None:
+        """The worker's device; `None` until a worker has told."""
+        return self._device
 
     @property
     def catalog(self) -> Catalog:

@@ -14,6 +14,7 @@ from pygls.exceptions import JsonRpcException
 
 import dw_lsp
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
+from dw_lsp.analysis.workspace import Device
 from dw_lsp.server.arguments import COMMANDS
 from dw_lsp.server.commands import Commands
 from dw_lsp.server.configuration import Configuration
@@ -105,9 +106,11 @@ class Server(QuietLanguageServer):
             self.diagnostics.renew_found("model-not-cached")  # The run may have downloaded it.
             if self.last_runs.take(event):
                 self._refresh_what_shows_runs()
-        if isinstance(event, MemoryChanged) and event.report.total_bytes != self.documents.device_bytes:
-            self.documents.device_bytes = event.report.total_bytes
-            self.everything_changed()
+        if isinstance(event, MemoryChanged):
+            device = Device(event.report.device, event.report.total_bytes)
+            if device != self.documents.device:
+                self.documents.device = device
+                self.everything_changed()
 
     def file_changed(self, path: Path | None, *, as_folder: bool = False) -> None:
         """A file was changed, on disk or in the editor: what looks at it is judged anew.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT
 from dw_lsp.analysis.workflow_files import workflows_below
-from dw_lsp.analysis.workspace import DiskWorkspace
+from dw_lsp.analysis.workspace import Device, DiskWorkspace
 from dw_lsp.server.dependencies import normal, real
 from dw_lsp.settings import Settings
 from dw_lsp.text.document import Change, Document, path_of
@@ -33,7 +33,7 @@ class Documents:
         self._by_place: dict[str, str] = {}
         self.folders: tuple[Path, ...] = ()
         self.settings = Settings()
-        self.device_bytes: int | None = None
+        self.device: Device | None = None
 
     def __iter__(self) -> Iterator[Document]:
         return iter(tuple(self._open.values()))
@@ -122,7 +122,7 @@ class OpenWorkspace(DiskWorkspace):
     """The disk with the open documents before their files. `asked` are the paths that were looked at."""
 
     def __init__(self, documents: Documents, roots: Sequence[Path]):
-        super().__init__(roots, documents.settings, documents.device_bytes)
+        super().__init__(roots, documents.settings, documents.device)
         self._documents = documents
         self.asked: set[str] = set()
 

@@ -12,8 +12,9 @@ import pytest
 from dw_lsp.analysis.hover.files import pixels_of
 from dw_lsp.analysis.hover.hover import hover
 from dw_lsp.analysis.last_run import LastRun, MadeFile, StepRun
-from dw_lsp.analysis.workspace import DiskWorkspace
+from dw_lsp.analysis.workspace import Device, DiskWorkspace
 from dw_lsp.catalog.catalog import catalog_of
+from dw_lsp.planning.measured import Measurements
 from dw_lsp.text.document import Document
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,13 +22,19 @@ WRITTEN = sorted((ROOT / "tests" / "data" / "workflows").glob("*.dw.json"))
 needs_diffusers = pytest.mark.skipif(not catalog_of(None).installed, reason="diffusers is not installed here")
 
 
-def shown(text: str, folder: Path | None = None, last: LastRun | None = None, rich: bool = True) -> str:
+def shown(
+    text: str,
+    folder: Path | None = None,
+    last: LastRun | None = None,
+    rich: bool = True,
+    device: Device | None = None,
+) -> str:
     """What is shown at the `|`; empty for nothing."""
     offset = text.index("|")
     text = text[:offset] + text[offset + 1 :]
     uri = "untitled:flow" if folder is None else (folder / "flow.dw.json").as_uri()
     document = Document(uri, text, language_id="dw-workflow")
-    found = hover(document, offset, DiskWorkspace([folder] if folder else []), last, rich)
+    found = hover(document, offset, DiskWorkspace([folder] if folder else [], device=device), last, rich)
     if found is None:
         return ""
     assert found.range.contains(offset)
@@ -295,6 +302,18 @@ def test_somebody_elses_prose_makes_no_links(tmp_path: Path) -> None:
 def test_a_picture_on_the_workers_machine_is_named_and_not_shown() -> None:
     last = LastRun("succeeded", 1, {"draw": StepRun("ran", 1, None, (MadeFile("there/a.png", "image/png"),))})
     assert "`there/a.png`" in shown(at(pipeline(), '"draw"'), last=last)
+
+
+def test_a_need_is_corrected_by_what_was_measured_on_such_a_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DW_CACHE", str(tmp_path))
+    Measurements().note("cuda/UNet2DConditionModel:4/AutoencoderKL:4", 100, 300)
+    text = at(pipeline(from_pretrained_arguments={"model_name": "./models/shapes"}), '"./models/shapes"')
+    folder = ROOT / "workflows"
+    assert "as measured here before" in shown(text, folder, device=Device("cuda", None))
+    for other in (Device("cpu", None), None):
+        assert "as measured here before" not in shown(text, folder, device=other)
 
 
 @pytest.mark.parametrize("text", ["|", "{|}", '{"steps": [|]}', "// com|ment", '{"id": "x", "steps": [] |}', '["a|"]'])

@@ -11,7 +11,7 @@ import pytest
 
 from dw_lsp.analysis.diagnose import diagnose
 from dw_lsp.analysis.findings import Finding
-from dw_lsp.analysis.workspace import DiskWorkspace
+from dw_lsp.analysis.workspace import Device, DiskWorkspace
 from dw_lsp.catalog.catalog import catalog_of
 from dw_lsp.settings import SecuritySettings, Settings, WorkerSettings
 from dw_lsp.text.document import Document
@@ -431,7 +431,7 @@ def memory_told(folder: Path, device_bytes: int | None, **configuration: Any) ->
     step["pipeline"]["arguments"] = {**step["pipeline"].get("arguments", {}), **arguments}
     step["pipeline"]["configuration"].update(configuration)
     document = Document((folder / "flow.dw.json").as_uri(), text_of(step))
-    workspace = DiskWorkspace([folder], device_bytes=device_bytes)
+    workspace = DiskWorkspace([folder], device=Device("cuda", device_bytes))
     return [each.message for each in diagnose(document, workspace, OFF) if each.code == "memory"]
 
 

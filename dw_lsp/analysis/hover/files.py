@@ -12,6 +12,7 @@ from dw_lsp.analysis.hover.properties import written
 from dw_lsp.analysis.last_run import size_words
 from dw_lsp.analysis.rules.context import Context
 from dw_lsp.analysis.rules.files import may_be_read
+from dw_lsp.analysis.workspace import Device
 from dw_lsp.catalog.models import LocalModel, find_model, looks_local
 from dw_lsp.planning.activations import Part, Picture, activations
 from dw_lsp.planning.measured import Measurements
@@ -60,7 +61,7 @@ def _model_text(use: PathUse, context: Context) -> str:
     lines = [f"**{use.text}** — {model.pipeline_class or model.parts[0].class_name}, {size_words(model.bytes)} on disk"]
     if model.pipeline_class is not None:
         lines += ["| component | class | size |\n|---|---|---|\n" + "\n".join(_rows(model))]
-    lines += _need(model, _text(use.owner, "torch_dtype"))
+    lines += _need(model, _text(use.owner, "torch_dtype"), context.workspace.device)
     lines += [f"*{folder}*"] + ([] if looks_local(use.text) else [f"[model card]({_card(use.text)})"])
     return "\n\n".join(lines)
 
@@ -72,12 +73,12 @@ def _rows(model: LocalModel) -> list[str]:
     ]
 
 
-def _need(model: LocalModel, dtype: str | None) -> list[str]:
-    """What a picture of the model's own size takes on the device."""
+def _need(model: LocalModel, dtype: str | None, device: Device | None) -> list[str]:
+    """What a picture of the model's own size takes on the device. What was measured counts for its kind alone."""
     size = dtype_bytes(dtype) or 4
     weights = sum(part.weights.bytes_as(size) for part in model.parts)
     parts = [Part(part.name, part.class_name, part.folder, size) for part in model.parts]
-    computing = activations(parts, Picture(), known=Measurements())
+    computing = activations(parts, Picture(), device.kind if device is not None else "cpu", Measurements())
     if computing is None or not weights:
         return []
     experience = ", as measured here before" if computing.measured else ""

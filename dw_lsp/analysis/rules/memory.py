@@ -30,7 +30,8 @@ _ELSEWHERE = ("components", "group_offload", "load_components", "device", "compo
 
 def memory(context: Context) -> Iterator[Finding]:
     """Pipelines that cannot fit into the device, by the exact size of their weights."""
-    capacity = context.workspace.device_bytes
+    device = context.workspace.device
+    capacity = None if device is None else device.bytes
     if capacity is None or context.workflow is None:
         return
     bodies = [step.body for step in context.workflow.steps if step.kind == "pipeline"]
