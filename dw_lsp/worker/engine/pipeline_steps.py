@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from dw_lsp.planning.activations import picture_of
+from dw_lsp.planning.estimate import computing_of
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import enable_cache
 from dw_lsp.worker.engine.devices import named_device
@@ -127,7 +129,10 @@ def _gathered(
     components = context.resources.components
     configuration = prepared.step.body.get("configuration")
     offloaded = isinstance(configuration, dict) and bool(configuration.get("offload"))
-    room = Room(context.budgets, context.resources.meter.free, 0, offloaded, keep)
+    meter, known = context.resources.meter, context.resources.measurements
+    computing = computing_of(prepared.required, picture_of(prepared.step.body), context.resources.device.type, known)
+    working = computing.expected if computing is not None else 0
+    room = Room(context.budgets, meter.free, working, offloaded, keep)
     with LoadingWatch(reporter.goes_on):
         return gather_components(prepared.required, wanted, components, context.loader, room, listener, prepared.folder)
 

@@ -31,18 +31,18 @@ class Room:
     keep: frozenset[str] = frozenset()
 
     def make(self, components: Components, missing: Sequence[RequiredComponent], there: Sequence[Resident]) -> None:
-        """Let others go until the missing ones can be loaded and all can be where they belong."""
+        """Let others go until the missing ones can be loaded, all can be where they belong, and the call can work."""
         sizes = [part.bytes or 0 for part in missing]
         parked = [] if self.budgets.one_tier else [each.bytes for each in there if device_of(each.live) == "cpu"]
         if self.offloaded and not self.budgets.one_tier:
             to_device, to_host = max((*sizes, *parked), default=0), sum(sizes)
         else:
             to_device, to_host = sum(sizes) + sum(parked), 0
-        if not to_device:
+        free = self.free()
+        if not to_device and (free is None or free >= self.working):
             return
         keep = {part.key for part in missing} | {each.record.key for each in there} | self.keep
         on_device = components.bytes_on_device(self.budgets.one_tier)
-        free = self.free()
         budgets = self.budgets.within(None if free is None else on_device + free, self.working)
         for done, records in zip(_LEFT, components.make_room(to_device, to_host, budgets, keep), strict=True):
             for record in records:

@@ -16,6 +16,7 @@ from dw_lsp.worker.engine.devices import default_device, device_name, is_present
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
+from dw_lsp.worker.engine.room import Room
 
 MEGABYTE = 1024 * 1024
 
@@ -205,6 +206,15 @@ def test_what_is_needed_stays() -> None:
 def test_without_a_budget_all_stay() -> None:
     components = filled("a", "b")
     assert components.make_room(10**12, 0, ONE_TIER(None), keep=()) == ((), ()) and keys(components) == ["a", "b"]
+
+
+@pytest.mark.parametrize(("working", "left"), [(0, ["a", "b", "c"]), (500, ["a", "b", "c"]), (700, ["b", "c"])])
+def test_what_computing_takes_makes_others_leave_before_the_call(working: int, left: list[str]) -> None:
+    components = filled("a", "b", "c")
+    needed = components.get("c")
+    assert needed is not None
+    Room(ONE_TIER(None), lambda: 500, working).make(components, (), (needed,))
+    assert keys(components) == left
 
 
 def test_parked_components_come_back_without_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
