@@ -99,7 +99,8 @@ def _sizes(planned: Plan) -> Iterator[str]:
     computing = (
         f" ({_size(estimate.activation_bytes)} of it for computing{experience})" if estimate.activation_bytes else ""
     )
-    yield f"  on the device   {_size(estimate.device_bytes)}{computing}"
+    at_once = " at once" if estimate.device_bytes else ""
+    yield f"  on the device   {_size(estimate.device_bytes)}{at_once}{computing}"
     yield f"  in host memory  {_size(estimate.host_bytes)}"
     yield f"  read from disk  {_size(estimate.disk_bytes)}"
     yield f"  downloaded      {_size(estimate.download_bytes)}"
