@@ -152,6 +152,15 @@ def worker(shared_worker: WorkerProcess) -> WorkerProcess:
     return shared_worker
 
 
+@pytest.fixture(scope="module")
+def own_worker() -> Iterator[WorkerProcess]:
+    """A worker for the tests of one module, which may leave it worse than they found it."""
+    worker = WorkerProcess()
+    worker.wait_for(Ready)
+    yield worker
+    worker.close()
+
+
 @pytest.fixture
 def start_worker() -> Iterator[Callable[..., WorkerProcess]]:
     """Starts workers of a test's own, and ends them."""
