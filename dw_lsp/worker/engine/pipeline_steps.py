@@ -23,13 +23,14 @@ from dw_lsp.worker.engine.devices import named_device
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.interruptible import LoadingWatch
+from dw_lsp.worker.engine.latent_views import view_of
 from dw_lsp.worker.engine.latents import DoesNotFit, KeptLatents
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.out_of_memory import AS_WRITTEN, Relief
 from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
 from dw_lsp.worker.engine.placement import place, set_state
 from dw_lsp.worker.engine.prepare import PreparedPipeline
-from dw_lsp.worker.engine.previews import Previewer, view_of
+from dw_lsp.worker.engine.previews import Previewer
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
@@ -277,7 +278,7 @@ def _previewer(
         return None
     views, key = context.resources.latent_views, ready.loaded.keys["vae"]
     if key not in views:
-        views[key] = view_of(vae)
+        views[key] = view_of(vae, context.resources.device)
     view = views[key]
     if view is None:
         return None

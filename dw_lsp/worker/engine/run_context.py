@@ -16,11 +16,11 @@ from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.ip_adapters import IpAdapters
+from dw_lsp.worker.engine.latent_views import View
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.loras import Loras
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.memory import Meter
-from dw_lsp.worker.engine.previews import ColourMap, SmallDecoder
 from dw_lsp.worker.engine.prompts import Prompts
 from dw_lsp.worker.engine.remembering import StepMemory
 from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
@@ -38,7 +38,7 @@ class Resources:
     meter: Meter
     device: torch.device
     versions: Mapping[str, str]
-    latent_views: dict[str, ColourMap | SmallDecoder | None] = field(default_factory=dict)
+    latent_views: dict[str, View | None] = field(default_factory=dict)
     single_files: dict[str, dict[str, str]] = field(default_factory=dict)
     memories: dict[Path, StepMemory] = field(default_factory=dict)
     loras: Loras = field(default_factory=Loras)
