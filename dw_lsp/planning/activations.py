@@ -28,6 +28,8 @@ from dw_lsp.text.syntax_tree import Value
 CONVOLUTION_OVERHEAD, TRANSFORMER_OVERHEAD = 2.85, 1.2
 _UNET_TENSORS, _TRANSFORMER_TENSORS, _TEXT_TOKENS = 16, 18, 512
 _DENOISERS = ("unet", "transformer", "prior")
+#: Settings of models that work on sound.
+_SOUND_SETTINGS = frozenset({"audio_channels", "sampling_rate", "sample_rate"})
 _AUTOENCODERS = ("vae", "vqvae", "movq", "vqgan")
 
 
@@ -96,7 +98,7 @@ def activations(
     autoencoder = next((by_name[name] for name in _AUTOENCODERS if name in by_name), None)
     used = [part for part in (denoiser, autoencoder) if part is not None]
     configs = {part.name: configuration(part.folder) for part in used}
-    if not used or not all(configs.values()):
+    if not used or not all(configs.values()) or _is_of_sound(by_name, configs):
         return None
     scale = _pixels_per_latent(configs[autoencoder.name]) if autoencoder is not None else 8
     sized = _with_size(picture, configs[denoiser.name] if denoiser else {}, scale)
@@ -117,6 +119,12 @@ def activations(
     if factor is None:
         return Activations(least, predicted, kind)
     return Activations(least, int(predicted * factor), kind, True)
+
+
+def _is_of_sound(parts: Mapping[str, Part], configs: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether a pipeline makes sound and no picture: its sizes are seconds, which no formula here knows."""
+    waves = any(_SOUND_SETTINGS & config.keys() for config in configs.values())
+    return waves or ("vocoder" in parts and any(config.get("in_channels") == 1 for config in configs.values()))
 
 
 def _denoising(config: Mapping[str, Any], picture: Picture, scale: int) -> tuple[float, float]:

@@ -15,6 +15,9 @@ from dw_lsp.workflow.identity import content_digest
 #: Text, numbers, true, false and null stand for themselves; everything else is an object with one of these keys.
 Tree: TypeAlias = Any
 OBJECT, LIST, TUPLE, IMAGE, ARRAY, TENSOR, OPAQUE = "object", "list", "tuple", "image", "array", "tensor", "opaque"
+#: A recording, and frames with one: their members are trees, and always the same ones.
+SOUND, FILM = "sound", "film"
+MEMBERS = {SOUND: frozenset({"samples", "sample_rate"}), FILM: frozenset({"frames", "audio", "fps"})}
 
 
 class _Absent:
@@ -78,6 +81,17 @@ def artifact_of(tree: Tree, live: Any = ABSENT, stored: Mapping[str, str] | None
     return Artifact(tree, tree, stored)
 
 
+def member_of(artifact: Artifact, name: str) -> Artifact | None:
+    """A member of an object, a recording or a film; `None` for what has no such member in its tree."""
+    if isinstance(artifact, ObjectArtifact):
+        return artifact.get(name)
+    for kind in MEMBERS:
+        if isinstance(artifact.tree, dict) and name in artifact.tree.get(kind, ()):
+            live = ABSENT if artifact.live is ABSENT else getattr(artifact.live, name)
+            return artifact_of(artifact.tree[kind][name], live, artifact.stored)
+    return None
+
+
 def plain_value(value: Any) -> tuple[Any] | None:
     """A value, with artifacts in it, as JSON could hold it (in a tuple, since it may be null); else `None`."""
     if isinstance(value, Artifact):
@@ -117,10 +131,10 @@ def is_opaque(tree: Tree) -> bool:
 
 
 def _members(tree: Tree) -> Iterable[Tree]:
-    for kind in (LIST, TUPLE):
-        if kind in tree:
-            return list(tree[kind])
-    return list(tree[OBJECT].values()) if OBJECT in tree else ()
+    ((kind, content),) = tree.items()
+    if kind in (LIST, TUPLE):
+        return list(content)
+    return list(content.values()) if kind in (OBJECT, *MEMBERS) else ()
 
 
 def check_tree(tree: Tree) -> None:
@@ -130,11 +144,8 @@ def check_tree(tree: Tree) -> None:
             raise ValueError("a list stands outside of a tree's members")
         return
     ((kind, content),) = tree.items()
-    if kind in (OBJECT, LIST, TUPLE):
-        if not isinstance(content, dict if kind == OBJECT else list):
-            raise ValueError(f"{kind!r} does not hold what it should")
-        for item in _members(tree):
-            check_tree(item)
+    if kind in (OBJECT, LIST, TUPLE, *MEMBERS):
+        _check_members(kind, content)
     elif kind == IMAGE:
         width, height = content["size"]
         if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):
@@ -146,6 +157,14 @@ def check_tree(tree: Tree) -> None:
         _check_content(content)
     else:
         raise ValueError(f"{kind!r} is no kind of artifact")
+
+
+def _check_members(kind: str, content: Any) -> None:
+    whole = isinstance(content, list if kind in (LIST, TUPLE) else dict)
+    if not whole or (kind in MEMBERS and content.keys() != MEMBERS[kind]):
+        raise ValueError(f"{kind!r} does not hold what it should")
+    for item in _members({kind: content}):
+        check_tree(item)
 
 
 def _check_content(content: Any) -> None:

@@ -13,6 +13,8 @@ from dw_lsp.workflow.identity import bytes_digest
 
 #: Keys that hold pictures though their names do not say so.
 PICTURE_LISTS = frozenset({"images"})
+#: Arguments of tasks that hold sound.
+SOUND_KEYS = frozenset({"audio", "audios"})
 #: How a reference to results begins; it is no file's name.
 PENDING = "previous_result:"
 _CHUNK = 1 << 20

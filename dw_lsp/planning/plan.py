@@ -23,6 +23,8 @@ from dw_lsp.workflow.references import parse_reference, split_result
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
 
 Where: TypeAlias = Literal["device", "host", "disk", "download"]
+#: Arguments that say how many results a call gives for each prompt.
+BATCHES = ("num_images_per_prompt", "num_videos_per_prompt", "num_waveforms_per_prompt")
 #: Stands for the folder of the run to come, which is named when it begins.
 RUN_FOLDER = "RUN"
 
@@ -267,7 +269,8 @@ def _results_of(step: ResolvedStep, iterations: int) -> int | None:
     arguments = step.body.get("arguments")
     values = arguments if isinstance(arguments, dict) else {}
     if step.kind in ("pipeline", "pipeline_reference"):
-        prompt, images = values.get("prompt"), values.get("num_images_per_prompt", 1)
+        prompt = values.get("prompt")
+        images = next((values[key] for key in BATCHES if key in values), 1)
         prompts = len(prompt) if isinstance(prompt, list) else 1
         return iterations * prompts * images if isinstance(images, int) else None
     if step.kind == "task" and step.body.get("command") in ("gather_images", "gather_videos", "select"):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dw_lsp.planning.artifact import Artifact, ObjectArtifact, plain_value
+from dw_lsp.planning.artifact import Artifact, ObjectArtifact, member_of, plain_value
 from dw_lsp.planning.input_files import InputFiles
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.planning.step_keys import (
@@ -163,9 +163,10 @@ class Recall:
             raise _Unknown
         if asked is None:
             return artifacts
-        if not all(isinstance(artifact, ObjectArtifact) for artifact in artifacts):
+        found = [(artifact, member_of(artifact, asked)) for artifact in artifacts]
+        if any(member is None and not isinstance(artifact, ObjectArtifact) for artifact, member in found):
             raise _Unknown
-        return [artifact[asked] for artifact in artifacts if isinstance(artifact, ObjectArtifact) and asked in artifact]
+        return [member for _, member in found if member is not None]
 
 
 def listed(step: ResolvedStep, key: str) -> list[str]:

@@ -7,6 +7,7 @@ count by their content, so the key of a step never contains another key, and key
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +15,11 @@ from typing import Any
 from dw_lsp import __version__
 from dw_lsp.catalog.models import MODEL_INDEX, file_identity, looks_local
 from dw_lsp.planning.artifact import Artifact, plain_value
-from dw_lsp.planning.input_files import InputFiles, location_of, medium, names_media
+from dw_lsp.planning.input_files import SOUND_KEYS, InputFiles, location_of, medium, names_media
 from dw_lsp.planning.loras import lora_settings
 from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
 from dw_lsp.text.syntax_tree import Value
+from dw_lsp.workflow.format.commands import COMMANDS
 from dw_lsp.workflow.identity import canonical, content_digest, digest, loading_identity
 from dw_lsp.workflow.resolved import ResolvedStep
 
@@ -103,7 +105,16 @@ def iteration_key(
 
 def path_arguments(command: str | None) -> frozenset[str]:
     """The arguments of a task that are paths, though their names do not say so."""
-    return frozenset({"urls", "glob"}) if command in ("gather_images", "gather_videos") else frozenset()
+    if command in ("gather_images", "gather_videos"):
+        return frozenset({"urls", "glob"})
+    return sound_arguments(command)
+
+
+@functools.cache
+def sound_arguments(command: str | None) -> frozenset[str]:
+    """The arguments of a task that hold sound: recordings, or files with one."""
+    known = COMMANDS.get(command or "")
+    return frozenset(each.name for each in known.arguments if each.name in SOUND_KEYS) if known else frozenset()
 
 
 def base_seed(step: ResolvedStep, definition: Mapping[str, Value], run_seed: int | None) -> int | None:
@@ -153,7 +164,8 @@ class _Spelled:
         return text
 
     def _object(self, key: str, value: dict[str, Any]) -> Any:
-        location = location_of(value) if names_media(key) or medium(value) is not None else None
+        holds = names_media(key) or key in self._paths or medium(value) is not None
+        location = location_of(value) if holds else None
         if location is not None:
             return self._file(location)
         return {name: self.value(name, item) for name, item in value.items()}

@@ -93,3 +93,8 @@ def test_the_picture_is_read_from_the_steps_text() -> None:
     body: Any = {"arguments": arguments, "configuration": {"vae": {"enable_tiling": True}}}
     assert picture_of(body) == Picture(64, 32, 4, 1, False, tiled=True)
     assert picture_of({"arguments": {"width": "variable:size", "num_frames": 9}}) == Picture(frames=9)
+
+
+def test_nothing_is_told_of_sound(part: Any) -> None:
+    parts = [part("transformer", 4, sample_size=1024), part("vae", 4, audio_channels=2, sampling_rate=44_100)]
+    assert activations(parts, Picture()) is None

@@ -28,10 +28,14 @@ def is_type_key(key: str) -> bool:
 
 
 class Arguments:
-    """Turns values into live ones. Arguments: where pictures come from; what may be named."""
+    """Turns values into live ones.
 
-    def __init__(self, media: Media, types: TrustedTypes):
-        self._media, self._types = media, types
+    Arguments: where pictures come from; what may be named; `films`: whether videos keep their sound, as tasks take
+    them; for pipelines they are lists of frames.
+    """
+
+    def __init__(self, media: Media, types: TrustedTypes, films: bool = True):
+        self._media, self._types, self._films = media, types, films
 
     def live(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
         """The arguments as they are handed to a pipeline or a task. Raises `InvalidInput` where one cannot be."""
@@ -97,7 +101,10 @@ class Arguments:
         location = location_of(value)
         if location is None:
             return value
-        return self._media.video(location) if moving else self._media.image(location)
+        if not moving:
+            return self._media.image(location)
+        film = self._media.video(location)
+        return film if self._films else film.frames
 
     def _check(self, key: str, value: Any) -> None:
         if isinstance(value, list):
@@ -116,7 +123,7 @@ class Arguments:
         moving = is_video_key(key) or (isinstance(value, dict) and value.get("media_type") == "video")
         location = location_of(value)
         if location is not None:
-            self._media.check(location, moving)
+            self._media.check(location, "video" if moving else "image")
         elif not (value is None or (isinstance(value, str) and value.startswith(PENDING))):
             what = "video" if moving else "picture"
             raise InvalidInput(f'{key!r} should be a {what} (a path, an address or {{"location": ...}})')

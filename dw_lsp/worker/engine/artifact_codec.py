@@ -1,4 +1,4 @@
-"""Live artifacts as trees with their contents as bytes, and back: pictures, arrays, tensors, and what holds them.
+"""Live artifacts as trees with their contents as bytes, and back: pictures, sound, arrays, tensors, what holds them.
 
 What comes back equals what went in: mode, size, notes of a picture; dtype, shape, device of a tensor. What cannot be
 brought back exactly is opaque, and its step is not remembered.
@@ -18,16 +18,20 @@ from PIL import Image
 from dw_lsp.planning.artifact import (
     ABSENT,
     ARRAY,
+    FILM,
     IMAGE,
     LIST,
+    MEMBERS,
     OBJECT,
     OPAQUE,
+    SOUND,
     TENSOR,
     TUPLE,
     Artifact,
     Tree,
     artifact_of,
 )
+from dw_lsp.worker.engine.sounds import Film, Sound
 from dw_lsp.workflow.identity import bytes_digest
 
 #: Modes of pictures that are stored, and bytes of one pixel.
@@ -66,6 +70,9 @@ def _tree(value: Any, contents: Contents) -> Tree:
         return {LIST if type(value) is list else TUPLE: [_tree(item, contents) for item in value]}
     if isinstance(value, Image.Image):
         return _image(value, contents)
+    if isinstance(value, (Sound, Film)):
+        kind = SOUND if isinstance(value, Sound) else FILM
+        return {kind: {name: _tree(getattr(value, name), contents) for name in sorted(MEMBERS[kind])}}
     if type(value) is numpy.ndarray and value.dtype.kind in _NUMBERS:
         return {ARRAY: _array(value, str(value.dtype), contents)}
     if type(value) is torch.Tensor and str(value.dtype).removeprefix("torch.") in _TENSORS:
@@ -171,6 +178,9 @@ def _restored(tree: Tree, read: _Content) -> Any:
     if kind in (LIST, TUPLE):
         items = [_restored(item, read) for item in content]
         return items if kind == LIST else tuple(items)
+    if kind in MEMBERS:
+        members = {name: _restored(content[name], read) for name in MEMBERS[kind]}
+        return Sound(**members) if kind == SOUND else Film(**members)
     data, ending = read(content["content"])
     if kind == IMAGE:
         return _restored_image(content, data, ending)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,18 +10,17 @@ import numpy
 import torch
 from PIL import Image
 
+from dw_lsp.worker.engine.sounds import UNKNOWN, Film, OutputFacts, Sound, sounds_of
 from dw_lsp.workflow.resolved import InvalidInput
-
-logger = logging.getLogger(__name__)
 
 #: Fields of an output that belong together and are handed on as one object.
 _EMBEDDINGS = ("image_embeds", "image_embeddings")
 
 
-def of_pipeline(output: Any) -> list[Any]:
-    """The artifacts of a pipeline's output: each image, each video's frames; embeddings as one object.
+def of_pipeline(output: Any, facts: OutputFacts = UNKNOWN) -> list[Any]:
+    """The artifacts of a pipeline's output: each image, each video's frames, each sound; embeddings as one object.
 
-    Arguments: `output` is what the call returned, an output object or a tuple.
+    Arguments: `output` is what the call returned, an output object or a tuple; `facts` are what else is known of it.
     """
     if isinstance(output, tuple) and not hasattr(output, "_fields"):
         output = output[0] if output else []
@@ -31,10 +29,19 @@ def of_pipeline(output: Any) -> list[Any]:
     for name in ("images", *_EMBEDDINGS, "frames", "audios"):
         if fields.get(name) is None:
             continue
-        if name == "frames" and fields.get("audio") is not None:
-            logger.warning("the sound of this film is left out: films are written without sound")
+        if name == "audios" and not facts.latent:
+            return list(sounds_of(fields[name], facts.sample_rate))
+        if name == "frames" and fields.get("audio") is not None and not facts.latent:
+            return _films(fields, facts)
         return [fields] if name in _EMBEDDINGS else _split(fields[name])
     return [fields] if fields else _split(output)
+
+
+def _films(fields: Mapping[str, Any], facts: OutputFacts) -> list[Any]:
+    """Each video of a batch with the sound that was made for it."""
+    told = fields.get("sampling_rate")
+    sounds = sounds_of(fields["audio"], told if isinstance(told, int) else facts.sample_rate)
+    return [Film(frames, sound, facts.fps) for frames, sound in zip(_split(fields["frames"]), sounds, strict=True)]
 
 
 def of_task(answer: Any) -> list[Any]:
@@ -66,6 +73,8 @@ def kind_of(artifact: Any) -> str:
         return "image"
     if isinstance(artifact, str):
         return "text"
+    if isinstance(artifact, (Sound, Film)):
+        return "sound" if isinstance(artifact, Sound) else "frames"
     if isinstance(artifact, Mapping):
         return f"object ({', '.join(map(str, artifact))})"
     if is_frames(artifact):
@@ -75,6 +84,8 @@ def kind_of(artifact: Any) -> str:
 
 def is_frames(artifact: Any) -> bool:
     """Whether an artifact is a video: a list of images, or an array of frames (frame, height, width, channel)."""
+    if isinstance(artifact, Film):
+        return True
     if isinstance(artifact, list):
         return bool(artifact) and all(isinstance(frame, Image.Image) for frame in artifact)
     return isinstance(artifact, (numpy.ndarray, torch.Tensor)) and artifact.ndim == 4
@@ -87,6 +98,8 @@ def as_images(artifact: Any) -> list[Image.Image]:
     """
     if isinstance(artifact, Image.Image):
         return [artifact]
+    if isinstance(artifact, Film):
+        return as_images(artifact.frames)
     if isinstance(artifact, (list, tuple)) and artifact:
         return [image for item in artifact for image in as_images(item)]
     if isinstance(artifact, torch.Tensor):

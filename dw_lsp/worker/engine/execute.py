@@ -35,6 +35,7 @@ from dw_lsp.worker.engine.recalling import LARGEST_SEED, IterationKeys, fresh
 from dw_lsp.worker.engine.references import Results, read_last_by
 from dw_lsp.worker.engine.remembering import Finished
 from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.worker.engine.sounds import silent
 from dw_lsp.worker.engine.sparing_calls import SparingCalls
 from dw_lsp.worker.engine.sub_workflows import error_in_child, handed_over, read_child, understand
 from dw_lsp.worker.tasks.registry import run_task
@@ -177,7 +178,7 @@ class WorkflowRun:
     # ------------------------------------------------------------ pipelines
 
     def _pipeline(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
-        values = self._context.arguments_of(self._prepared.source.folder)
+        values = self._context.arguments_of(self._prepared.source.folder, films=False)
         chosen = self._combinations(step, step.body.get("arguments"), "arguments")
         seed = None if takes_no_generator(step) else base_seed(step, step.body, self._seed)
         definer = self._keys.pipeline_of(step, reporter)
@@ -194,7 +195,7 @@ class WorkflowRun:
                 live = self._live(step, values, arguments)
                 started = time.monotonic()
                 call = Call(live, own, self._keys.of_latents(definer, arguments, own))
-                output = of_pipeline(calls.call(call))
+                output = of_pipeline(calls.call(call), calls.facts(call))
                 # What was made otherwise than the text says must not be taken for it later.
                 yield fresh(output, key if calls.as_written else None, own, time.monotonic() - started)
 
@@ -249,7 +250,8 @@ class WorkflowRun:
         live: dict[str, Any] = {}
         for key, value in arguments.items():
             try:
-                live.update(values.live({key: self._live_values(value)}))
+                given = self._live_values(value)
+                live.update(values.live({key: given if step.kind == "task" else silent(given)}))
             except InvalidInput as error:
                 place = step.place(step.kind, "arguments", key)
                 raise InvalidInput(error.message, place, step.name, error.hint) from error

@@ -11,6 +11,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from dw_lsp.worker.engine import videos
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.downloads import download, is_address
+from dw_lsp.worker.engine.sound_files import decode_sound
+from dw_lsp.worker.engine.sounds import Film, Sound
 from dw_lsp.workflow.resolved import InvalidInput
 
 #: What Pillow may try: only formats that workflows use, since each reader is code that is fed foreign data.
@@ -27,23 +29,33 @@ class Media:
     def __init__(self, allowed: AllowedPaths, folder: Path | None, check: Callable[[], None] = lambda: None):
         self._allowed, self._folder, self._check = allowed, folder, check
 
-    def check(self, location: str, moving: bool = False) -> None:
-        """Raise `InvalidInput` unless the medium can be there: an address, or a readable file in an allowed folder."""
-        if moving and not videos.is_available():
+    def check(self, location: str, kind: str = "image") -> None:
+        """Raise `InvalidInput` unless the medium can be there: an address, or a readable file in an allowed folder.
+
+        Arguments: `kind` is image, video or sound.
+        """
+        if kind != "image" and not videos.is_available():
             raise InvalidInput(
-                f"the video {location!r} needs the package {videos.PACKAGE}, which the worker's Python does not have",
+                f"the {kind} {location!r} needs the package {videos.PACKAGE}, which the worker's Python does not have",
                 hint=f"Install it there: pip install {videos.PACKAGE}",
             )
         if not is_address(location):
-            self._file(location, "video" if moving else "image")
+            self._file(location, kind)
 
     def image(self, location: str) -> Image.Image:
         """The picture, upright, as RGB. Raises `InvalidInput` when it is not there, may not be read, or is none."""
         return decode(self._bytes(location, "image"), location)
 
-    def video(self, location: str) -> list[Image.Image]:
-        """The frames of a video, as RGB. Raises `InvalidInput` as for a picture."""
-        return videos.decode_video(self._bytes(location, "video"), location, self._check)
+    def video(self, location: str) -> Film:
+        """A video: its frames as RGB, its sound. Raises `InvalidInput` as for a picture."""
+        data = self._bytes(location, "video")
+        frames = videos.decode_video(data, location, self._check)
+        fps, heard = videos.facts_of(data)
+        return Film(frames, decode_sound(data, location, self._check) if heard else None, fps)
+
+    def sound(self, location: str) -> Sound:
+        """A recording, or the sound of a video. Raises `InvalidInput` as for a picture."""
+        return decode_sound(self._bytes(location, "sound"), location, self._check)
 
     def _bytes(self, location: str, kind: str) -> bytes:
         self._check()

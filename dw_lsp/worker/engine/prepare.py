@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dw_lsp.planning.input_files import names_media
+from dw_lsp.planning.input_files import location_of, names_media
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
+from dw_lsp.planning.step_keys import sound_arguments
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.devices import named_device
@@ -336,6 +337,7 @@ def _check_task_arguments(step: ResolvedStep, command: str, value: Value, path: 
 def _check_files(step: ResolvedStep, media: Media) -> None:
     """The files that a gathering task would read may be read; those of a pattern may still come into being."""
     arguments, command = step.body.get("arguments"), step.body.get("command")
+    _check_sounds(step, media)
     if command not in ("gather_images", "gather_videos") or not isinstance(arguments, dict):
         return
     moving = command == "gather_videos"
@@ -344,12 +346,25 @@ def _check_files(step: ResolvedStep, media: Media) -> None:
     try:
         for url in urls if isinstance(urls, list) else []:
             if isinstance(url, str) and not is_result(url):
-                media.check(url, moving)
+                media.check(url, "video" if moving else "image")
         key = "glob"
         if isinstance(pattern, str) and not is_result(pattern):
             media.find_videos(pattern) if moving else media.find(pattern)
     except InvalidInput as error:
         raise refuse(step, ("task", "arguments", key), error.message, error.hint) from error
+
+
+def _check_sounds(step: ResolvedStep, media: Media) -> None:
+    """The files of sound that a task would read may be read."""
+    keys = sound_arguments(str(step.body.get("command")))
+    for path, key, value in walk_values(step.body.get("arguments"), ("task", "arguments")):
+        location = location_of(value) if key in keys else None
+        if location is None:
+            continue
+        try:
+            media.check(location, "sound")
+        except InvalidInput as error:
+            raise refuse(step, path, error.message, error.hint) from error
 
 
 def _check_child(step: ResolvedStep, source: Source, context: RunContext) -> None:

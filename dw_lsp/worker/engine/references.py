@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from dw_lsp.planning.artifact import Artifact, ObjectArtifact
+from dw_lsp.planning.artifact import Artifact, ObjectArtifact, member_of
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.artifact_codec import encode
 from dw_lsp.worker.engine.artifacts import property_of
@@ -106,8 +106,9 @@ class Results:
             return artifacts
         found: list[Artifact] = []
         for artifact in artifacts:
-            if not isinstance(artifact, ObjectArtifact):
+            member = member_of(artifact, property)
+            if member is not None:
+                found.append(member)
+            elif not isinstance(artifact, ObjectArtifact):
                 found += [encode(value, {}) for value in property_of([self._live(artifact)], property, name)]
-            elif property in artifact:
-                found.append(artifact[property])
         return found

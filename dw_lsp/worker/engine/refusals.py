@@ -11,8 +11,6 @@ PathPart = str | int
 
 #: What to do about a key that is not carried out yet, besides removing it.
 WAYS_OUT = {
-    "audio_sample_rate": "Remove it: films are written without sound.",
-    "bitrate_mode": "Remove it: sound is not written yet.",
     "chain": "Make each segment a step of its own: `get_last_frame` gives what it begins with, `concat_videos` joins.",
     "compile": "Remove it: it makes long runs faster and changes nothing else.",
     "components_manager": "Use the pipeline class of the same model with `offload` instead.",
@@ -25,7 +23,6 @@ WAYS_OUT = {
     "output": "Use the pipeline class of the same model, which gives its pictures by itself.",
     "prompt_weighting": "Write the prompt without weights, and remove it.",
     "remote_text_encoder": "Remove it: the pipeline encodes the prompt itself.",
-    "sample_rate": "Remove it: sound is not written yet.",
     "sdnq_optimize": "Remove it: it makes quantized models faster and changes little else.",
     "teacache": "Use `cache` with the type first_block instead.",
 }

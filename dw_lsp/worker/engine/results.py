@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import struct
 import zlib
 from collections.abc import Mapping
@@ -18,8 +19,13 @@ from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.artifact_codec import PNG_MODES, Reader, live
 from dw_lsp.worker.engine.artifacts import as_images, is_frames, kind_of
 from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
+from dw_lsp.worker.engine.sound_files import FORMATS as SOUND_FORMATS
+from dw_lsp.worker.engine.sound_files import encode_sound, resampled
+from dw_lsp.worker.engine.sounds import Film, as_sound
 from dw_lsp.worker.engine.videos import encode_video
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+logger = logging.getLogger(__name__)
 
 DEFAULT_FPS = 8.0
 METADATA_KEY = "dw-lsp"
@@ -136,8 +142,9 @@ def encode(
     The same artifact gives the same bytes. Raises `InvalidInput` when it does not fit the content type.
     """
     if content_type == "video/mp4":
-        frames = as_images(value)
-        return encode_video(frames, _fps(result)), *frames[0].size
+        return _encode_film(value, result)
+    if content_type in SOUND_FORMATS:
+        return encode_sound(as_sound(value), content_type, result), None, None
     if content_type in _FORMATS:
         return _encode_picture(value, content_type, result, metadata)
     if content_type.endswith("json"):
@@ -147,9 +154,23 @@ def encode(
     return value.encode("utf-8", "surrogatepass"), None, None
 
 
-def _fps(result: Mapping[str, Value]) -> float:
-    """Frames a second, as the step's `result` says."""
+def _encode_film(value: Any, result: Mapping[str, Value]) -> tuple[bytes, int, int]:
+    """Frames with their sound, if there is one and its samples a second are known."""
+    frames = as_images(value)
+    sound = value.audio if isinstance(value, Film) else None
+    rate = result.get("audio_sample_rate")
+    if sound is not None and isinstance(rate, int):
+        sound = resampled(sound, rate)
+    if sound is not None and sound.sample_rate is None:
+        logger.warning("a film is written without its sound: name its samples a second as `audio_sample_rate`")
+        sound = None
+    return encode_video(frames, _fps(result, value), sound), *frames[0].size
+
+
+def _fps(result: Mapping[str, Value], value: Any = None) -> float:
+    """Frames a second: as the step's `result` says, else as the film does."""
     rate = result.get("fps")
+    rate = value.fps if rate is None and isinstance(value, Film) else rate
     return float(rate) if isinstance(rate, (int, float)) else DEFAULT_FPS
 
 
@@ -167,7 +188,7 @@ def _encode_picture(
     images = as_images(value)
     options: dict[str, Any] = {}
     if content_type == "image/gif":
-        duration = round(1000 / _fps(result))
+        duration = round(1000 / _fps(result, value))
         options = {"save_all": True, "append_images": images[1:], "duration": duration, "loop": 0}
     elif len(images) != 1 or is_frames(value):
         raise InvalidInput(f"it has {len(images)} frames", hint="Write frames as video/mp4 or image/gif.")

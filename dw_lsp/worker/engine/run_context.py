@@ -98,9 +98,9 @@ class RunContext:
         """The same context, now that the run's files have a place."""
         return replace(self, folder=folder)
 
-    def arguments_of(self, folder: Path | None) -> Arguments:
-        """What makes argument values live, for a workflow file in that folder."""
-        return Arguments(self.media_of(folder), self.types)
+    def arguments_of(self, folder: Path | None, films: bool = True) -> Arguments:
+        """What makes argument values live, for a workflow file in that folder; `films`: videos keep their sound."""
+        return Arguments(self.media_of(folder), self.types, films)
 
     def media_of(self, folder: Path | None) -> Media:
         """Where pictures come from, for a workflow file in that folder."""

@@ -29,6 +29,7 @@ from dw_lsp.worker.engine.pipeline_steps import Call, ReadyPipeline, call_pipeli
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.worker.engine.sounds import UNKNOWN, OutputFacts, facts_of
 from dw_lsp.workflow.resolved import ResolvedStep
 
 logger = logging.getLogger(__name__)
@@ -74,6 +75,10 @@ class SparingCalls:
     def as_written(self) -> bool:
         """Whether the results are those of the step's text: in parts, a VAE decodes a little differently."""
         return not self.relief.decode_in_parts
+
+    def facts(self, call: Call) -> OutputFacts:
+        """What is known of a call's output besides itself."""
+        return UNKNOWN if self._ready is None else facts_of(self._ready.pipeline, call.arguments)
 
     def call(self, call: Call) -> Any:
         """Call the pipeline and return its output.

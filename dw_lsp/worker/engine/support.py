@@ -11,13 +11,31 @@ from collections.abc import Iterator, Mapping
 from dw_lsp.planning.output_names import extension_of
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
-from dw_lsp.worker.engine import videos
+from dw_lsp.worker.engine import sound_files, videos
 from dw_lsp.worker.engine.pipeline_support import check_pipeline
 from dw_lsp.worker.engine.refusals import PathPart, not_yet, only, refuse
 from dw_lsp.worker.tasks.registry import TASKS, installation_hint, missing_packages
 from dw_lsp.workflow.resolved import ResolvedStep
 
-RESULT = frozenset({"content_type", "save", "file_base_name", "fps", "embed_metadata", "subfolder", "role"})
+#: What a result may say; of sound, what belongs to no other kind of result says nothing there and is let be.
+RESULT = frozenset(
+    {
+        "content_type",
+        "save",
+        "file_base_name",
+        "fps",
+        "sample_rate",
+        "samplerate",
+        "audio_sample_rate",
+        "subtype",
+        "format",
+        "compression_level",
+        "bitrate_mode",
+        "embed_metadata",
+        "subfolder",
+        "role",
+    }
+)
 #: Beginnings of texts that mean something which this engine cannot look up.
 _REFERENCES = ("prompt:", "asset:", "output:", "item:", "gather:", "constraint:")
 _SOURCES = ("from_file", "from_previous_result")
@@ -100,11 +118,32 @@ def _check_result(step: ResolvedStep, result: Mapping[str, Value]) -> None:
         message = f"writing {content_type} needs the package {videos.PACKAGE}, which the worker's Python does not have"
         hint = f"Install it there: pip install {videos.PACKAGE}"
         raise refuse(step, ("result", "content_type"), message, hint)
-    writable = kind in (*_WRITTEN, VIDEO) or kind.endswith("json") or kind.startswith("text/")
+    writable = kind in (*_WRITTEN, VIDEO, *sound_files.FORMATS) or kind.endswith("json") or kind.startswith("text/")
     if extension_of(content_type) is None:
         raise refuse(step, ("result", "content_type"), f"{content_type!r} is no content type that results can have")
     if not writable or kind in ("text/html", "text/xml"):
         raise not_yet(step, ("result", "content_type"), f"writing {content_type}")
+    if kind in sound_files.FORMATS:
+        _check_sound(step, kind, result)
+    _check_file(step, result)
+
+
+def _check_sound(step: ResolvedStep, kind: str, result: Mapping[str, Value]) -> None:
+    for key in ("subtype", "format"):
+        if not isinstance(result.get(key, ""), str):
+            raise refuse(step, ("result", key), f"`{key}` should be a text")
+    problem = sound_files.problem_of(kind, result)
+    if problem is not None:
+        at_fault, message, hint = problem
+        raise refuse(step, ("result", at_fault), message, hint)
+
+
+def _check_file(step: ResolvedStep, result: Mapping[str, Value]) -> None:
+    """Numbers, folders and switches of a result."""
+    for key in ("sample_rate", "samplerate", "audio_sample_rate"):
+        rate = result.get(key)
+        if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int) or rate <= 0):
+            raise refuse(step, ("result", key), f"`{key}` should be a whole number above 0")
     subfolder = result.get("subfolder")
     if subfolder is not None and not (
         isinstance(subfolder, str) and _SUBFOLDER.fullmatch(subfolder) and ".." not in subfolder.split("/")

@@ -10,6 +10,8 @@ from typing import Any, Protocol
 
 from PIL import Image
 
+from dw_lsp.worker.engine.sounds import Film, Sound
+
 
 class Constraint(Protocol):
     """A rule for a value that has the right type already."""
@@ -63,8 +65,11 @@ class MediaReader(Protocol):
     def image(self, location: str) -> Image.Image:
         """The picture at a path or http(s) address, as RGB."""
 
-    def video(self, location: str) -> list[Image.Image]:
-        """The frames of the video at a path or http(s) address, as RGB."""
+    def video(self, location: str) -> Film:
+        """The video at a path or http(s) address: its frames as RGB, its sound."""
+
+    def sound(self, location: str) -> Sound:
+        """The sound at a path or http(s) address, also that of a video."""
 
     def find(self, pattern: str) -> list[Path]:
         """The pictures that a pattern finds, in sorted order."""

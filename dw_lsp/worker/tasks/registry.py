@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union
 
 from PIL import Image
 
-from dw_lsp.worker.tasks import border, gather, grid, qr_code, resize, text, video
+from dw_lsp.worker.tasks import border, gather, grid, qr_code, resize, sound, text, video
 from dw_lsp.worker.tasks.constraints import MediaReader, Task
 from dw_lsp.workflow.format.commands import COMMANDS
 
@@ -25,6 +25,7 @@ TASKS: Mapping[str, Task] = {
     "add_watermark": Task(border.add_watermark),
     "compose_text": Task(text.compose_text),
     "concat_videos": Task(video.concat_videos),
+    "crossfade_audio": Task(sound.crossfade_audio),
     "crop_square": Task(resize.crop_square),
     "extract_sections": Task(text.extract_sections),
     "format_chat_message": Task(text.format_chat_message),
@@ -38,6 +39,7 @@ TASKS: Mapping[str, Task] = {
     "get_last_frame": Task(video.get_last_frame),
     "ingredients_grid": Task(grid.ingredients_grid),
     "loop_frames": Task(video.loop_frames),
+    "pair_audio": Task(sound.pair_audio),
     "qr_code": Task(qr_code.qr_code, {"segno": "segno"}),
     "recenter_crop": Task(resize.recenter_crop),
     "resize_bucket": Task(resize.resize_bucket),
@@ -45,6 +47,7 @@ TASKS: Mapping[str, Task] = {
     "resize_resample": Task(resize.resize_resample),
     "resize_rescale": Task(resize.resize_rescale),
     "select": Task(gather.select, together=gather.check_select),
+    "slice_audio": Task(sound.slice_audio, together=sound.check_slice_audio),
     "strip_exif": Task(resize.strip_exif),
     "trim_video": Task(video.trim_video),
     "video_frames": Task(video.video_frames),
@@ -109,9 +112,8 @@ def check_arguments(
             close = difflib.get_close_matches(name, known, 1)
             advice = f"; did you mean {close[0]!r}?" if close else f"; it takes {', '.join(known)}"
             if name in not_yet(command):
-                return ArgumentProblem(
-                    name, f"the argument {name!r} of {command!r} is for sound, which is not done yet"
-                )
+                later = f"the argument {name!r} of {command!r} is not carried out by this engine yet"
+                return ArgumentProblem(name, later)
             return ArgumentProblem(name, f"the task {command!r} has no argument {name!r}{advice}")
     for parameter in known.values():
         if parameter.required and parameter.name not in arguments:

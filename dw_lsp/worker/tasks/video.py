@@ -1,18 +1,18 @@
-"""Commands for moving pictures: their frames, parts and joins. A video is a list of frames; it has no sound here."""
+"""Commands for moving pictures: their frames, parts and joins, with their sound."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import numpy
 from PIL import Image
 
-from dw_lsp.worker.engine.artifacts import as_images
+from dw_lsp.worker.engine.joining import as_film, cut, joined, repeated
+from dw_lsp.worker.engine.sounds import Film
 from dw_lsp.worker.tasks.constraints import Above, MediaReader, NotBelow, NotEmpty
 from dw_lsp.workflow.resolved import InvalidInput
-
-#: A video as an answer: one result that is a list, not a list of results.
-Video = list[list[Image.Image]]
 
 
 def get_first_frame(video: Any) -> Image.Image:
@@ -60,30 +60,32 @@ def trim_video(
     start_frame: Annotated[int, NotBelow(0)],
     num_frames: Annotated[int, Above(0)],
     fps: Annotated[float, Above(0)] | None = None,
-) -> Video:
+) -> Film:
     """One span of a video.
 
     Args:
         video: its frames.
         start_frame: the first frame that is kept.
         num_frames: how many are kept.
-        fps: frames a second, for a sound track; without one it has no effect.
+        fps: frames a second, where the video does not say it itself; its sound is cut by it.
     """
-    frames = _frames(video)
-    if start_frame + num_frames > len(frames):
-        raise ValueError(f"the video has {len(frames)} frames, not the {start_frame + num_frames} that are asked for")
-    return [frames[start_frame : start_frame + num_frames]]
+    film = _film(video, fps)
+    count = len(film.frames)
+    if start_frame + num_frames > count:
+        raise ValueError(f"the video has {count} frames, not the {start_frame + num_frames} that are asked for")
+    with _sentences():
+        return cut(film, start_frame, num_frames)
 
 
-def loop_frames(video: Any, num_frames: Annotated[int, Above(0)]) -> Video:
+def loop_frames(video: Any, num_frames: Annotated[int, Above(0)]) -> Film:
     """A video repeated until it has a number of frames.
 
     Args:
         video: its frames.
         num_frames: how many it is to have.
     """
-    frames = _frames(video)
-    return [(frames * -(-num_frames // len(frames)))[:num_frames]]
+    with _sentences():
+        return repeated(_film(video), num_frames)
 
 
 def concat_videos(
@@ -91,27 +93,20 @@ def concat_videos(
     trim_frames: Annotated[int, NotBelow(0)] = 0,
     crossfade_ms: Annotated[float, NotBelow(0)] = 75,
     fps: Annotated[float, Above(0)] | None = None,
-) -> Video:
+) -> Film:
     """Videos one after another.
 
     Args:
         videos: each one's frames.
         trim_frames: how many frames are left out at the beginning of each but the first.
-        crossfade_ms: how long sound fades from one into the next; without sound it has no effect.
-        fps: frames a second, for sound; without any it has no effect.
+        crossfade_ms: how long the sound of frames that are left out fades into what goes before.
+        fps: frames a second, where the videos do not say it themselves; their sound is joined by it.
     """
-    joined = _frames(videos[0])
-    for number, video in enumerate(videos[1:], 1):
-        frames = _frames(video)
-        if frames[0].size != joined[0].size:
-            raise ValueError(f"the video {number} has frames of {frames[0].size}, the first of {joined[0].size}")
-        if trim_frames >= len(frames):
-            raise ValueError(f"the video {number} has {len(frames)} frames, of which {trim_frames} cannot be left out")
-        joined = [*joined, *frames[trim_frames:]]
-    return [joined]
+    with _sentences():
+        return joined([_film(video, fps) for video in videos], trim_frames, crossfade_ms / 1000)
 
 
-def gather_videos(media: MediaReader, glob: str | None = None, urls: list[str] | None = None) -> Video:
+def gather_videos(media: MediaReader, glob: str | None = None, urls: list[str] | None = None) -> list[Film]:
     """Videos from files and addresses, each a result of its own: first those of the pattern, sorted by path.
 
     Args:
@@ -125,7 +120,20 @@ def gather_videos(media: MediaReader, glob: str | None = None, urls: list[str] |
 
 
 def _frames(video: Any) -> list[Image.Image]:
+    return list(_film(video).frames)
+
+
+def _film(video: Any, fps: float | None = None) -> Film:
     try:
-        return as_images(video)
+        return as_film(video, fps)
     except InvalidInput as error:
         raise ValueError(f"this is no list of frames: {error.message}") from error
+
+
+@contextlib.contextmanager
+def _sentences() -> Iterator[None]:
+    """What is wrong with a video is told as what is wrong with the argument."""
+    try:
+        yield
+    except InvalidInput as error:
+        raise ValueError(f"{error.message}. {error.hint}" if error.hint else error.message) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 import transformers
 from diffusers import StableDiffusionPipeline
+from diffusers.pipelines.stable_audio import StableAudioProjectionModel
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
@@ -66,6 +68,12 @@ def families(tmp_path_factory: pytest.TempPathFactory, make: Any) -> dict[str, P
     made = {"sdxl": tiny_sdxl(make.model), "flux": tiny_flux(make.model), "video": tiny_video(make.model)}
     for name, pipe in made.items():
         pipe.save_pretrained(str(folder / name))
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            "ignore", FutureWarning
+        )  # The autoencoder's own layers are of a kind that torch gives up.
+        tiny_sound(make.model).save_pretrained(str(folder / "sound"))
+    made["sound"] = None
     return {"sd": make.model, **{name: folder / name for name in made}}
 
 
@@ -186,6 +194,31 @@ def tiny_video(model: Path) -> Any:
         vae=vae,
         scheduler=diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
         transformer=transformer,
+    )
+
+
+def tiny_sound(model: Path) -> Any:
+    """A transformer over the latents of a waveform of two channels."""
+    torch.manual_seed(4)
+    tokenizer, _ = tiny_text(model)
+    vae = diffusers.AutoencoderOobleck(
+        encoder_hidden_size=6, downsampling_ratios=[1, 2], decoder_channels=3, decoder_input_channels=3,
+        audio_channels=2, channel_multiples=[2, 4], sampling_rate=8000,
+    )  # fmt: skip
+    transformer = diffusers.StableAudioDiTModel(
+        sample_size=2000, in_channels=3, out_channels=3, num_layers=1, attention_head_dim=4, num_attention_heads=2,
+        num_key_value_attention_heads=2, cross_attention_dim=4, time_proj_dim=8, global_states_input_dim=8,
+        cross_attention_input_dim=4,
+    )  # fmt: skip
+    return diffusers.StableAudioPipeline(
+        vae=vae,
+        text_encoder=tiny_t5(tokenizer),
+        tokenizer=tokenizer,
+        projection_model=StableAudioProjectionModel(text_encoder_dim=32, conditioning_dim=4, min_value=0, max_value=32),
+        transformer=transformer,
+        scheduler=diffusers.EDMDPMSolverMultistepScheduler(
+            prediction_type="v_prediction", sigma_data=1.0, sigma_schedule="exponential"
+        ),
     )
 
 

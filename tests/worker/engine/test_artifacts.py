@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from dw_lsp.worker.engine.artifacts import as_images, is_frames, kind_of, of_pipeline, of_task, property_of
+from dw_lsp.worker.engine.sounds import OutputFacts
 from dw_lsp.workflow.resolved import InvalidInput
 
 IMAGE = Image.new("RGB", (4, 2), "red")
@@ -103,7 +104,13 @@ def test_kinds_have_names() -> None:
     assert is_frames(numpy.zeros((3, 2, 2, 3))) and not is_frames([]) and not is_frames(IMAGE)
 
 
-def test_sound_that_is_left_out_is_told_of(caplog: pytest.LogCaptureFixture) -> None:
-    assert of_pipeline(SoundFilm([[IMAGE]], None)) == [[IMAGE]] and not caplog.records
-    assert of_pipeline(SoundFilm([[IMAGE]], torch.zeros(1, 2, 100))) == [[IMAGE]]
-    assert "without sound" in caplog.text
+def test_sound_that_is_made_with_frames_stays_with_them() -> None:
+    assert of_pipeline(SoundFilm([[IMAGE]], None)) == [[IMAGE]]
+    (film,) = of_pipeline(SoundFilm([[IMAGE]], torch.zeros(1, 2, 100)), OutputFacts(24_000, 25.0))
+    assert (film.frames, film.fps, film.audio.sample_rate, film.audio.samples.shape) == (
+        [IMAGE],
+        25.0,
+        24_000,
+        (2, 100),
+    )
+    assert of_pipeline(SoundFilm([[IMAGE]], torch.zeros(1, 2, 100)), OutputFacts(latent=True)) == [[IMAGE]]

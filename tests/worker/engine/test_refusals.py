@@ -91,7 +91,7 @@ def test_an_attention_backend_that_would_be_downloaded_runs_foreign_code(make: A
     assert "code from the hub" in error.message and place == '"flash_hub"'
 
 
-@pytest.mark.parametrize("content_type", ["audio/wav", "model/gltf", "text/html"])
+@pytest.mark.parametrize("content_type", ["video/webm", "model/gltf", "text/html"])
 def test_content_types_that_are_not_written(content_type: str, make: Any, refused: Any) -> None:
     step = make.drawing(1)
     step["result"]["content_type"] = content_type
