@@ -15,6 +15,8 @@ from dw_lsp.workflow.identity import bytes_digest
 PICTURE_LISTS = frozenset({"images"})
 #: Arguments of tasks that hold sound.
 SOUND_KEYS = frozenset({"audio", "audios"})
+#: The member of an object of a class that names the file which it is made from.
+FROM_FILE = "from_file"
 #: How a reference to results begins; it is no file's name.
 PENDING = "previous_result:"
 _CHUNK = 1 << 20

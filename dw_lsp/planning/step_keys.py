@@ -15,7 +15,7 @@ from typing import Any
 from dw_lsp import __version__
 from dw_lsp.catalog.models import MODEL_INDEX, file_identity, looks_local
 from dw_lsp.planning.artifact import Artifact, plain_value
-from dw_lsp.planning.input_files import SOUND_KEYS, InputFiles, location_of, medium, names_media
+from dw_lsp.planning.input_files import FROM_FILE, SOUND_KEYS, InputFiles, location_of, medium, names_media
 from dw_lsp.planning.loras import lora_settings
 from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
 from dw_lsp.text.syntax_tree import Value
@@ -155,7 +155,7 @@ class _Spelled:
         return int(value) if isinstance(value, float) and value.is_integer() else value
 
     def _text(self, key: str, text: str) -> Any:
-        if names_media(key):
+        if names_media(key) or key == FROM_FILE:
             return self._file(text)
         if key in self._paths:
             if key == "glob":

@@ -13,6 +13,8 @@ from dw_lsp.text.syntax_tree import Value
 ReferenceKind: TypeAlias = Literal[
     "variable", "previous_result", "constant", "builtin", "prompt", "asset", "output", "item", "gather", "constraint"
 ]
+#: How a reference to results begins.
+RESULTS = "previous_result:"
 KINDS: frozenset[str] = frozenset(get_args(ReferenceKind))
 _WORDS = re.compile(r"[\s,;!?]+")
 

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range, String, Value, to_value
 from dw_lsp.workflow.conversion import convert
-from dw_lsp.workflow.references import parse_reference
+from dw_lsp.workflow.references import RESULTS, parse_reference
 from dw_lsp.workflow.resolved import STEP_KINDS, InvalidInput, ResolvedStep, ResolvedWorkflow, StepKind
+from dw_lsp.workflow.type_uses import names_type
 
 #: With a value of null these keys are kept: there null has a meaning of its own.
 KEEPS_NULL = frozenset({"from_file", "from_previous_result", "from_arguments"})
@@ -165,7 +166,7 @@ def _step(node: Node, index: int, workflow_seed: int | None, substitution: _Subs
     kind = _kind(node, name, place)
     if (for_each := node.member("for_each")) is not None:
         raise InvalidInput("`for_each` is not supported by this engine yet", for_each.key.range, name)
-    body = substitution.value(node.get(kind))
+    body = _with_sources(substitution.value(node.get(kind)))
     if not isinstance(body, dict):
         raise InvalidInput(f"`{kind}` of step {name!r} is an object", _member_range(node, kind, place), name)
     _check_required(node, kind, body, name)
@@ -185,6 +186,29 @@ def _step(node: Node, index: int, workflow_seed: int | None, substitution: _Subs
         range=place,
         places=dict(_places(node, ())),
     )
+
+
+def _with_sources(value: Value) -> Value:
+    """A value in which objects that are made from results refer to them, and those that are made from null are gone.
+
+    The format names the step alone there; with the usual beginning it counts as every other reference does.
+    """
+    if isinstance(value, list):
+        return [_with_sources(item) for item in value if not _is_left_out(item)]
+    if not isinstance(value, dict):
+        return value
+    found = {key: _with_sources(item) for key, item in value.items()}
+    source = found.get("from_previous_result")
+    if isinstance(source, str) and not source.startswith(RESULTS):
+        found["from_previous_result"] = RESULTS + source
+    return found
+
+
+def _is_left_out(value: Value) -> bool:
+    """Whether an object of a class has nothing to be made from."""
+    if not isinstance(value, dict) or not any(names_type(key) for key in value):
+        return False
+    return any(key in value and value[key] is None for key in KEEPS_NULL)
 
 
 def _kind(node: Object, name: str, place: Range) -> StepKind:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from typing import Any
 
 from dw_lsp.planning.input_files import PENDING, is_video_key, location_of, medium, names_media
+from dw_lsp.worker.engine.made_objects import check_made, is_type_key, made, source_of
 from dw_lsp.worker.engine.media import Media
+from dw_lsp.worker.engine.sounds import Film, Sound
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput
 
 logger = logging.getLogger(__name__)
 
-#: Keys that end like a type's, but hold ordinary text.
-NOT_TYPES = frozenset({"content_type", "offload_type", "media_type"})
 #: How text that stands for something else begins.
 CONSTANT = "constant:"
-#: The member that holds what an object is made from.
-MADE = "from_arguments"
-
-
-def is_type_key(key: str) -> bool:
-    """Whether text under this key names a class or a dtype."""
-    return (key == "dtype" or key.endswith(("_type", "_dtype"))) and key not in NOT_TYPES
 
 
 class Arguments:
@@ -55,30 +47,14 @@ class Arguments:
             location = medium(value)
             if location is not None:
                 return self._medium(key, location, value["media_type"] == "video")
-            return self._made(value) if MADE in value else self.live(value)
-        return self._text(key, value) if isinstance(value, str) else value
+            return made(value, self.live, self._types, self._media) if source_of(value) else self.live(value)
+        return self._text(key, value) if isinstance(value, str) else self._as_taken(value)
 
-    def _made(self, value: Mapping[str, Any]) -> Any:
-        """An object of a class that the text names, from arguments that it gives."""
-        kind, arguments = self._kind_of(value)
-        try:
-            return kind(**self.live(arguments))
-        except (TypeError, ValueError) as error:
-            raise InvalidInput(f"{kind.__name__} cannot be made from these arguments: {error}") from error
-
-    def _kind_of(self, value: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-        """The class to make, and its arguments. Classes that hold values only: making one does nothing else."""
-        types = [key for key in value if is_type_key(key)]
-        if len(types) != 1 or len(value) != 2 or not isinstance(value[MADE], dict):
-            raise InvalidInput(f"an object with `{MADE}` has one more member, whose name ends in _type")
-        kind = self._types.value(str(value[types[0]]))
-        if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
-            raise InvalidInput(f"{value[types[0]]!r} is no class that is made from arguments")
-        known = [field.name for field in dataclasses.fields(kind)]
-        for name in value[MADE]:
-            if name not in known:
-                raise InvalidInput(f"{kind.__name__} has no member {name!r}", hint=f"It has {', '.join(known)}.")
-        return kind, value[MADE]
+    def _as_taken(self, value: Any) -> Any:
+        """A film or a recording as pipelines take it: its frames, its samples."""
+        if self._films or not isinstance(value, (Film, Sound)):
+            return value
+        return value.frames if isinstance(value, Film) else value.samples
 
     def _text(self, key: str, value: str) -> Any:
         if value.startswith(CONSTANT):
@@ -100,11 +76,10 @@ class Arguments:
             return [self._medium(key, item, moving) for item in value]
         location = location_of(value)
         if location is None:
-            return value
+            return self._as_taken(value)
         if not moving:
             return self._media.image(location)
-        film = self._media.video(location)
-        return film if self._films else film.frames
+        return self._as_taken(self._media.video(location))
 
     def _check(self, key: str, value: Any) -> None:
         if isinstance(value, list):
@@ -112,8 +87,8 @@ class Arguments:
                 self._check(key, item)
         elif names_media(key) or (isinstance(value, dict) and medium(value) is not None):
             self._check_medium(key, value)
-        elif isinstance(value, dict) and MADE in value:
-            self.check(self._kind_of(value)[1])
+        elif isinstance(value, dict) and source_of(value):
+            self.check(check_made(value, self._types, self._media))
         elif isinstance(value, dict):
             self.check(value)
         elif isinstance(value, str):

@@ -35,7 +35,6 @@ from dw_lsp.worker.engine.recalling import LARGEST_SEED, IterationKeys, fresh
 from dw_lsp.worker.engine.references import Results, read_last_by
 from dw_lsp.worker.engine.remembering import Finished
 from dw_lsp.worker.engine.run_context import RunContext
-from dw_lsp.worker.engine.sounds import silent
 from dw_lsp.worker.engine.sparing_calls import SparingCalls
 from dw_lsp.worker.engine.sub_workflows import error_in_child, handed_over, read_child, understand
 from dw_lsp.worker.tasks.registry import run_task
@@ -250,8 +249,7 @@ class WorkflowRun:
         live: dict[str, Any] = {}
         for key, value in arguments.items():
             try:
-                given = self._live_values(value)
-                live.update(values.live({key: given if step.kind == "task" else silent(given)}))
+                live.update(values.live({key: self._live_values(value)}))
             except InvalidInput as error:
                 place = step.place(step.kind, "arguments", key)
                 raise InvalidInput(error.message, place, step.name, error.hint) from error

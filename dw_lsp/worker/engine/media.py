@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Callable
+import tempfile
+import urllib.parse
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -32,9 +35,9 @@ class Media:
     def check(self, location: str, kind: str = "image") -> None:
         """Raise `InvalidInput` unless the medium can be there: an address, or a readable file in an allowed folder.
 
-        Arguments: `kind` is image, video or sound.
+        Arguments: `kind` is image, video, sound, or file for any of them.
         """
-        if kind != "image" and not videos.is_available():
+        if kind in ("video", "sound") and not videos.is_available():
             raise InvalidInput(
                 f"the {kind} {location!r} needs the package {videos.PACKAGE}, which the worker's Python does not have",
                 hint=f"Install it there: pip install {videos.PACKAGE}",
@@ -56,6 +59,22 @@ class Media:
     def sound(self, location: str) -> Sound:
         """A recording, or the sound of a video. Raises `InvalidInput` as for a picture."""
         return decode_sound(self._bytes(location, "sound"), location, self._check)
+
+    @contextlib.contextmanager
+    def file(self, location: str) -> Iterator[Path]:
+        """While this is entered, a medium as a file of this machine: its own, or what an address has given.
+
+        Raises `InvalidInput` as for a picture.
+        """
+        self._check()
+        if not is_address(location):
+            yield self._file(location, "file")
+            return
+        ending = Path(urllib.parse.urlparse(location).path).suffix
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, f"medium{ending}")
+            path.write_bytes(download(location, check=self._check))
+            yield path
 
     def _bytes(self, location: str, kind: str) -> bytes:
         self._check()

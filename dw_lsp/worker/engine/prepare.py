@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dw_lsp.planning.input_files import location_of, names_media
+from dw_lsp.planning.input_files import FROM_FILE, location_of, names_media
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.planning.step_keys import sound_arguments
@@ -108,7 +108,7 @@ def _may_name_files(step: ResolvedStep) -> bool:
     """Whether an argument may be a picture's path, so that it depends on more than the text whether it is right."""
     if "may_name_files" not in step.facts:
         step.facts["may_name_files"] = any(
-            names_media(key) or (isinstance(value, dict) and "location" in value)
+            names_media(key) or key == FROM_FILE or (isinstance(value, dict) and "location" in value)
             for _, key, value in walk_values(step.body.get("arguments"), (step.kind, "arguments"))
         )
     return bool(step.facts["may_name_files"])

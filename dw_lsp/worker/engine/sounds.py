@@ -125,19 +125,3 @@ def channels(sound: Sound) -> Any:
     if not numpy.isfinite(found).all():
         raise InvalidInput("the sound has samples that are no numbers")
     return found
-
-
-def silent(value: Any) -> Any:
-    """A value as pipelines take it: of a film its frames, of a recording its samples, also inside lists and objects."""
-    if isinstance(value, Film):
-        return value.frames
-    if isinstance(value, Sound):
-        return value.samples
-    if isinstance(value, dict):
-        return {key: silent(item) for key, item in value.items()}
-    return [silent(item) for item in value] if type(value) is list and _mixed(value) else value
-
-
-def _mixed(items: list[Any]) -> bool:
-    """Whether something in a list may have to be changed: a list of frames stays the list it is."""
-    return any(isinstance(item, (Film, Sound, dict, list)) for item in items)

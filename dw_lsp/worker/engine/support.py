@@ -38,7 +38,6 @@ RESULT = frozenset(
 )
 #: Beginnings of texts that mean something which this engine cannot look up.
 _REFERENCES = ("prompt:", "asset:", "output:", "item:", "gather:", "constraint:")
-_SOURCES = ("from_file", "from_previous_result")
 _SUBFOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*")
 #: The content type of moving pictures.
 VIDEO = "video/mp4"
@@ -86,9 +85,6 @@ def _check_values(step: ResolvedStep, value: Value, path: tuple[PathPart, ...]) 
         if isinstance(found, str) and found.startswith(_REFERENCES) and _is_reference(found):
             kind = found.partition(":")[0]
             raise refuse(step, place, f"`{kind}:` is not looked up by this engine yet ({found!r})")
-        if isinstance(found, dict) and any(source in found for source in _SOURCES):
-            source = next(source for source in _SOURCES if source in found)
-            raise not_yet(step, (*place, source), f"`{source}`")
 
 
 def _is_reference(text: str) -> bool:
