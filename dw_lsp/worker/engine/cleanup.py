@@ -63,10 +63,13 @@ class Housekeeping:
 
     def _unused(self) -> int | None:
         """Bytes of the heap that giving back could free, at most."""
-        unused, process = unused_heap(), process_memory()
-        if unused is None or process is None or self._smallest is None:
-            return unused
-        return min(unused, max(0, process - self._smallest))
+        process = process_memory()
+        if process is None or self._smallest is None:
+            return unused_heap()
+        grown = max(0, process - self._smallest)
+        # The C library counts all its blocks for the answer: it is asked only where the answer could matter.
+        unused = unused_heap() if grown >= LEAST_RETURNED else 0
+        return None if unused is None else min(unused, grown)
 
 
 def pays(unused: int | None, free: int | None, seconds: float) -> bool:

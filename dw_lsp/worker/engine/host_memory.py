@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import importlib
 import importlib.util
 import os
 import platform
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 
@@ -39,8 +39,7 @@ def process_memory() -> int | None:
     if platform.system() != "Linux":
         return host_memory().process
     try:
-        with open("/proc/self/statm", "rb") as stream:
-            return int(stream.read().split()[1]) * _PAGE
+        return int(_content("/proc/self/statm").split()[1]) * _PAGE
     except (OSError, IndexError, ValueError):
         return None
 
@@ -48,6 +47,20 @@ def process_memory() -> int | None:
 # ---------------------------------------------------------------- Linux
 
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+#: The system's own files are asked several times a run, and opening one takes as long as reading it ten times.
+_OPEN: dict[tuple[int, str], int] = {}
+_LARGEST = 65536
+
+
+def _content(path: str) -> bytes:
+    """What one of the system's own files says now. Raises `OSError` where there is none."""
+    # Of a process that was forked, "self" is another one.
+    key = (os.getpid(), path)
+    if key not in _OPEN:
+        _OPEN[key] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return os.pread(_OPEN[key], _LARGEST, 0)
 
 
 def _linux() -> HostMemory:
@@ -62,8 +75,7 @@ def _linux() -> HostMemory:
 def _fields(path: str, *names: str) -> list[int | None]:
     """What stands behind these names, on lines of the form `Name:   123 kB`, in bytes."""
     try:
-        with open(path, "rb") as stream:
-            text = stream.read().decode("ascii", "replace")
+        text = _content(path).decode("ascii", "replace")
     except OSError:
         return [None for _ in names]
     return [_kilobytes(text, name) for name in names]
@@ -77,19 +89,26 @@ def _kilobytes(text: str, name: str) -> int | None:
 
 def _container_limit() -> tuple[int | None, int | None]:
     """A container's limit and use, where one is set: it counts, not the machine's memory."""
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
-    ):
+    for limit, used in _limits():
         value = _number(limit)
         if value is not None:
             return value, _number(used)
     return None, None
 
 
+@functools.lru_cache(maxsize=1)
+def _limits() -> tuple[tuple[str, str], ...]:
+    """The files of a limit and of what is used of it, of both kinds of containers, as far as they exist."""
+    known = (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    )
+    return tuple(pair for pair in known if os.path.exists(pair[0]))
+
+
 def _number(path: str) -> int | None:
     try:
-        text = Path(path).read_text(encoding="ascii").strip()
+        text = _content(path).decode("ascii", "replace").strip()
     except OSError:
         return None
     return int(text) if text.isdigit() else None

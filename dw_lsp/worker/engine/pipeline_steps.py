@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib
-import inspect
 import logging
 import time
 import weakref
@@ -27,7 +26,14 @@ from dw_lsp.worker.engine.latent_views import view_of
 from dw_lsp.worker.engine.latents import DoesNotFit, KeptLatents
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.out_of_memory import AS_WRITTEN, Relief
-from dw_lsp.worker.engine.pipelines import Loaded, assemble, component_names, gather_components, unused_keywords
+from dw_lsp.worker.engine.pipelines import (
+    Loaded,
+    assemble,
+    call_parameters,
+    component_names,
+    gather_components,
+    unused_keywords,
+)
 from dw_lsp.worker.engine.placement import place, set_state
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.previews import Previewer
@@ -200,7 +206,7 @@ def _called(ready: ReadyPipeline, call: Call, context: RunContext, reporter: Ste
     pipeline, loaded, loras = ready.pipeline, ready.loaded, context.resources.loras
     _renew_schedulers(pipeline)
     given = dict(call.arguments)
-    if call.seed is not None and "generator" in inspect.signature(pipeline.__call__).parameters:
+    if call.seed is not None and "generator" in call_parameters(pipeline.__class__)[0]:
         given.setdefault("generator", _generator(ready.device, call.seed))
     loras.activate(pipeline, loaded.loras)
     # A scale in there is multiplied into the weights, and only roughly divided out again.

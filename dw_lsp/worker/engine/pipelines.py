@@ -161,8 +161,7 @@ def component_names(chosen: Any) -> frozenset[str] | None:
     """The names of the components that a pipeline class takes; `None` if that is known only when it is made."""
     if is_automatic(chosen):
         return None
-    modules, _ = chosen._get_signature_keys(chosen)
-    return frozenset(modules)
+    return constructor_names(chosen)[0]
 
 
 def assemble(
@@ -194,7 +193,7 @@ def assemble(
 def _constructor_values(
     chosen: Any, required: RequiredPipeline, given: Mapping[str, Any], index: Mapping[str, Any], step: ResolvedStep
 ) -> dict[str, Any]:
-    modules, options = chosen._get_signature_keys(chosen)
+    modules, options = constructor_names(chosen)
     optional = set(getattr(chosen, "_optional_components", ()))
     values: dict[str, Any] = {}
     for name in modules:
@@ -230,6 +229,13 @@ def read_index(folder: Path) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=64)
+def constructor_names(chosen: Any) -> tuple[frozenset[str], frozenset[str]]:
+    """What a pipeline class is made of: the names of its components, and of its other options."""
+    modules, options = chosen._get_signature_keys(chosen)
+    return frozenset(modules), frozenset(options)
+
+
+@functools.lru_cache(maxsize=64)
 def call_parameters(chosen: Any) -> tuple[list[str], bool]:
     """The names of a pipeline call's arguments, and whether it takes any others too."""
     parameters = inspect.signature(chosen.__call__).parameters
@@ -241,5 +247,5 @@ def unused_keywords(chosen: Any, loading: Mapping[str, Value]) -> list[str]:
     """Keywords of `from_pretrained` that neither this engine nor the pipeline class knows."""
     if is_automatic(chosen):
         return []
-    modules, options = chosen._get_signature_keys(chosen)
+    modules, options = constructor_names(chosen)
     return [name for name in loading if name not in LOADING_KEYWORDS and name not in modules and name not in options]

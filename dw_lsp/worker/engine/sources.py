@@ -26,7 +26,7 @@ from dw_lsp.worker.engine.failures import describe
 from dw_lsp.worker.engine.interruptible import LoadingWatch, watched_downloads
 from dw_lsp.worker.engine.loading import config_of_file
 from dw_lsp.worker.engine.out_of_memory import is_out_of_memory
-from dw_lsp.worker.engine.pipelines import Loaded, is_automatic, pipeline_class
+from dw_lsp.worker.engine.pipelines import Loaded, constructor_names, is_automatic, pipeline_class
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.room import Room
@@ -209,5 +209,5 @@ def _keywords(loading: Mapping[str, Value], prepared: PreparedPipeline, context:
 
 def _renewed(chosen: Any, live: Mapping[str, Any]) -> Any:
     """The pipeline again, from kept components. Its scheduler serves as a pattern only: each call makes its own."""
-    modules, _ = chosen._get_signature_keys(chosen)
+    modules, _ = constructor_names(chosen)
     return chosen(**{name: live.get(name) for name in modules})
