@@ -8,6 +8,8 @@ from collections.abc import Sequence
 _HEAD = re.compile(r"(Current thread|Thread) 0x[0-9a-f]+.*\(most recent call first\):")
 _FATAL = "Fatal Python error:"
 _FRAME = "  "
+#: Frames of the engine's `computing_thread`: of who waits, and of who computes.
+_WAITS, _COMPUTES = (re.compile(rf'computing_thread\.py", line \d+ in {name}$') for name in ("call", "_work"))
 
 
 def place_of_death(lines: Sequence[str]) -> str | None:
@@ -21,9 +23,17 @@ def place_of_death(lines: Sequence[str]) -> str | None:
 
 
 def place_of_main_thread(lines: Sequence[str]) -> str | None:
-    """The stack of the thread that does the work, which stands last in a dump; `None` when there is no dump."""
-    blocks = _blocks(lines)
-    return "\n".join(["Where it was (most recent call first):", *blocks[-1][1]]) if blocks else None
+    """The stack of the thread that does the work, which stands last in a dump; `None` when there is no dump.
+
+    Where that one waits for a thread that computes for it, the stack of the latter.
+    """
+    stacks = [frames for _, frames in _blocks(lines)]
+    if not stacks:
+        return None
+    computing = [frames for frames in stacks[:-1] if any(_COMPUTES.search(frame) for frame in frames)]
+    waits = any(_WAITS.search(frame) for frame in stacks[-1])
+    own = computing[0] if waits and computing else stacks[-1]
+    return "\n".join(["Where it was (most recent call first):", *own])
 
 
 def _blocks(lines: Sequence[str]) -> list[tuple[str, list[str]]]:

@@ -59,6 +59,16 @@ def test_a_hang_with_the_interpreters_lock_held_shows_where() -> None:
     assert "in other" not in stack
 
 
+def test_a_hang_on_a_thread_of_its_own_shows_that_thread() -> None:
+    computes = (
+        "from dw_lsp.worker.engine.computing_thread import ComputingThread as C; c = C(); c.spoil(); c.call(rest)"
+    )
+    script = f"rest = lambda: {HOLDS_THE_LOCK}\n    {computes}"
+    stack = place_of_main_thread(lines_of(script, dump=True))
+    assert stack is not None
+    assert stack.splitlines()[1].endswith("in <lambda>") and "in other" not in stack and "in deep" not in stack
+
+
 def test_a_death_in_native_code_shows_where_and_why() -> None:
     lines = lines_of(DIES, dump=False)
     stack = place_of_death(["an earlier line", *lines])

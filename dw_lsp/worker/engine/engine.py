@@ -30,7 +30,7 @@ from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.devices import default_device, device_name
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.execute import WorkflowRun
-from dw_lsp.worker.engine.failures import run_error
+from dw_lsp.worker.engine.failures import OUT_OF_MEMORY, run_error
 from dw_lsp.worker.engine.growth import Growth
 from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.worker.engine.loading import Loader
@@ -98,7 +98,7 @@ class Engine:
         profile = profiled(request.options.profile_memory, self.device, send, lambda: run.folder)
         with Sampler(self._meter, lambda: send(MemoryReported(self.memory_report()))), profile as heard:
             run.tell_to(heard)
-            outcome, error = run.carry_out()
+            outcome, error = self._resources.computing.call(run.carry_out)
         self._housekeeping.after_run(run.seconds)
         if outcome == "succeeded":
             self._watch_growth(run.kind)
@@ -152,6 +152,8 @@ class _Run:
         except (Exception, SystemExit) as problem:
             # A library that calls `sys.exit` ends the run, not the worker.
             outcome, error = "failed", run_error(problem)
+            if error.type == OUT_OF_MEMORY:
+                self._resources.computing.spoil()
         return self._with_manifest(outcome, error)
 
     def ended(self, outcome: RunOutcome, error: RunError | None, run_count: int, report: MemoryReport) -> RunEnded:

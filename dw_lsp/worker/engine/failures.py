@@ -9,6 +9,8 @@ from dw_lsp.text.syntax_tree import Range
 from dw_lsp.worker.engine.out_of_memory import is_out_of_memory
 from dw_lsp.workflow.resolved import InvalidInput
 
+#: The type of the error of a run without memory.
+OUT_OF_MEMORY = "OutOfMemory"
 LONGEST_TRACEBACK = 20000
 _OUT_OF_MEMORY_HINT = (
     "Use smaller pictures, `offload`, or half precision; dw.clear frees what other workflows left in memory."
@@ -63,7 +65,7 @@ def run_error(error: BaseException) -> RunError:
     message = str(error) if failed is not None else f"unexpected error: {describe(error)}"
     told = RunError(
         message=message,
-        type=kind or ("OutOfMemory" if no_memory else type(cause).__name__),
+        type=kind or (OUT_OF_MEMORY if no_memory else type(cause).__name__),
         step=failed.step if failed is not None else None,
         start=place.start if place else None,
         end=place.end if place else None,

@@ -23,6 +23,9 @@ _SAYINGS = (
     "not enough memory", "can't allocate memory", "cannot allocate memory", "out of memory", "bad_alloc",
     "cublas_status_alloc_failed", "cudnn_status_alloc_failed", "os error 12",
 )  # fmt: skip
+#: The processor's library (oneDNN) had no memory for its code. That it knows of no code for a kind of number, or for
+#: this processor, begins alike.
+_NO_CODE = re.compile(r"could not (?:create|execute) a primitive(?! descriptor)")
 _ASKED = re.compile(r"(?:tried to allocate|unable to allocate) ([\d.]+) ?(bytes|[KMGT]i?B)", re.IGNORECASE)
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -35,10 +38,17 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     if isinstance(error, OSError) and error.errno == errno.ENOMEM:
         return True
+    if had_no_code(error):
+        return True
     said = str(error).lower()
     return type(error).__name__ in ("RuntimeError", "OSError", "SafetensorError", "AcceleratorError") and any(
         saying in said for saying in _SAYINGS
     )
+
+
+def had_no_code(error: BaseException) -> bool:
+    """Whether code for a computation could not be made: for want of memory now, or once before on the same thread."""
+    return isinstance(error, RuntimeError) and _NO_CODE.search(str(error)) is not None
 
 
 def asked_bytes(error: BaseException) -> int | None:

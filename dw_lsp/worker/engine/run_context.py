@@ -14,6 +14,7 @@ from dw_lsp.worker.cancellation import Cancellation
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.components import Components
+from dw_lsp.worker.engine.computing_thread import ComputingThread
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.ip_adapters import IpAdapters
 from dw_lsp.worker.engine.latent_views import View
@@ -45,6 +46,7 @@ class Resources:
     ip_adapters: IpAdapters = field(default_factory=IpAdapters)
     measurements: Measurements = field(default_factory=Measurements)
     prompts: Prompts = field(default_factory=Prompts)
+    computing: ComputingThread = field(default_factory=ComputingThread)
 
     def memory_of(self, output_directory: Path) -> StepMemory:
         """The store of remembered steps of an output directory."""

@@ -14,12 +14,13 @@ from typing import Any
 
 from dw_lsp.planning.activations import picture_of
 from dw_lsp.planning.estimate import computing_of
-from dw_lsp.worker.engine.failures import StepFailed, release_frames
+from dw_lsp.worker.engine.failures import OUT_OF_MEMORY, StepFailed, release_frames
 from dw_lsp.worker.engine.out_of_memory import (
     AS_WRITTEN,
     SAVING_SWITCHES,
     Relief,
     asked_bytes,
+    had_no_code,
     is_out_of_memory,
     memory_words,
     next_relief,
@@ -85,17 +86,24 @@ class SparingCalls:
 
         Raises `StepFailed`: of type "OutOfMemory" when memory did not suffice in any way that could be tried.
         """
+        computing = self._context.resources.computing
         while True:
             try:
-                return self._call(call)
+                return computing.call(lambda: self._call(call))
             except StepFailed as error:
                 if not is_out_of_memory(error.cause):
                     raise
                 failure = error
+                unmade = had_no_code(error.cause) and not computing.is_spoilt
                 asked, told = asked_bytes(error.cause), type(error.cause).__name__
                 # From here on no frame of the failed call holds a tensor.
                 traceback = release_frames(error)
-            self._spare(failure, asked, told, traceback)
+            computing.spoil()
+            if unmade:
+                self._put_away()
+                self._tell(f"step {self._step.name!r}: the processor's code could not be made; trying on a new thread")
+            else:
+                self._spare(failure, asked, told, traceback)
 
     def _call(self, call: Call) -> Any:
         if self._ready is None:
@@ -170,7 +178,7 @@ class SparingCalls:
             message += f". It was also tried with {self.relief.words}"
         hint = "Three ways to need less: " + "; ".join(f"{number}. {way}" for number, way in enumerate(ways, 1)) + "."
         self._tell(f"step {self._step.name!r}: nothing is left that would need less memory")
-        return StepFailed(message, failure.step, failure.range, failure.cause, "OutOfMemory", hint, traceback)
+        return StepFailed(message, failure.step, failure.range, failure.cause, OUT_OF_MEMORY, hint, traceback)
 
 
 def _switches(pipeline: Any) -> tuple[str, ...]:
