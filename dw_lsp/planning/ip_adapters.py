@@ -1,4 +1,4 @@
-"""Which image-prompt adapter a pipeline step wants: its files on this machine, and the encoder that lies beside it."""
+"""Which image-prompt adapters a pipeline step wants: their files on this machine, and the encoder beside them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,39 @@ from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 _ENCODER = "image_encoder"
+_KIND = "image-prompt adapter"
+
+
+@dataclass(frozen=True)
+class IpAdapterFile:
+    """One adapter's file on this machine (`None`: yet to be downloaded), and the names that lead to it."""
+
+    source: str
+    weight_name: str | None
+    subfolder: str | None
+    file: Path | None
 
 
 @dataclass(frozen=True)
 class RequiredIpAdapter:
-    """An image-prompt adapter: its file (`None`: yet to be downloaded), its weight, the folder of its image encoder.
+    """Image-prompt adapters that are loaded together: their files, their weight, the folder of their image encoder.
 
-    `scale` is a setting of what is loaded, as the workflow has it (a number, or numbers for blocks); not in the key.
+    `scale` is a setting of what is loaded, as the workflow has it (a number, numbers for blocks, or a list with one of
+    these for each); not in the key.
     """
 
     key: str
     name: str
-    source: str
-    file: Path | None
+    files: tuple[IpAdapterFile, ...]
+    revision: str | None
     bytes: int | None
     scale: Value
     encoder: Path | None
+
+    @property
+    def file(self) -> Path | None:
+        """The first one's file; `None` while one of them is not here."""
+        return None if any(each.file is None for each in self.files) else self.files[0].file
 
     def settings(self) -> dict[str, Value]:
         """What decides its effect, for the key of a step."""
@@ -36,30 +53,64 @@ class RequiredIpAdapter:
 
 
 def required_ip_adapter(step: ResolvedStep, folder: Path | None) -> RequiredIpAdapter | None:
-    """The image-prompt adapter of a pipeline step, if it has one.
+    """The image-prompt adapters of a pipeline step, if it has any.
 
-    Arguments: `folder` is where relative names start. Raises `InvalidInput` where it is named and not there.
+    Arguments: `folder` is where relative names start. Raises `InvalidInput` where one is named and not there.
     """
     entry = step.body.get("ip_adapter")
-    if not isinstance(entry, dict) or not isinstance(entry.get("model_name"), str):
+    named = adapter_names(entry) if isinstance(entry, dict) else None
+    if not isinstance(entry, dict) or not named:
         return None
-    source = str(entry["model_name"])
-    weight_name, subfolder, revision = (_text(entry, key) for key in ("weight_name", "subfolder", "revision"))
+    revision = _text(entry, "revision")
     try:
-        file = find_weights("image-prompt adapter", source, weight_name, subfolder, revision, folder)
+        files = tuple(
+            IpAdapterFile(source, name, within, find_weights(_KIND, source, name, within, revision, folder))
+            for source, name, within in named
+        )
     except InvalidInput as error:
         place = step.place("pipeline", "ip_adapter", "model_name")
         raise InvalidInput(error.message, place, step.name, error.hint) from error
-    identity = file_identity(file) if file is not None else f"{source}/{subfolder or ''}/{weight_name or ''}"
+    found = [each.file for each in files if each.file is not None]
+    source, _, within = named[0]
     return RequiredIpAdapter(
-        component_key("ip_adapter", "IPAdapter", identity, {}),
-        Path(weight_name or source).stem,
-        source,
-        file,
-        file.stat().st_size if file is not None else None,
+        component_key("ip_adapter", "IPAdapter", "\n".join(map(_identity, files)), {}),
+        " + ".join(Path(name or source).stem for source, name, _ in named),
+        files,
+        revision,
+        sum(file.stat().st_size for file in found) if len(found) == len(files) else None,
         entry.get("scale"),
-        _encoder(source, _text(entry, "image_encoder_folder") or _ENCODER, subfolder, revision, folder),
+        _encoder(source, _text(entry, "image_encoder_folder") or _ENCODER, within, revision, folder),
     )
+
+
+def adapter_names(entry: Mapping[str, Value]) -> list[tuple[str, str | None, str | None]] | None:
+    """Repository, file and folder of each adapter; what is named once counts for all of them.
+
+    Returns `None` where the lists are of different lengths, or hold something else than text.
+    """
+    lists = [_listed(entry.get(key)) for key in ("model_name", "weight_name", "subfolder")]
+    count = max(len(each) for each in lists)
+    if any(len(each) not in (1, count) for each in lists) or not count:
+        return None
+    sources, names, folders = (each * count if len(each) == 1 else each for each in lists)
+    if not all(isinstance(source, str) and source for source in sources):
+        return None
+    if not all(item is None or isinstance(item, str) for item in (*names, *folders)):
+        return None
+    texts = zip(sources, names, folders, strict=True)
+    return [
+        (str(source), str(name) if name else None, str(within) if within else None) for source, name, within in texts
+    ]
+
+
+def _listed(value: Value) -> list[Value]:
+    return value if isinstance(value, list) else [value]
+
+
+def _identity(each: IpAdapterFile) -> str:
+    if each.file is not None:
+        return file_identity(each.file)
+    return f"{each.source}/{each.subfolder or ''}/{each.weight_name or ''}"
 
 
 def _encoder(source: str, name: str, subfolder: str | None, revision: str | None, folder: Path | None) -> Path | None:

@@ -66,16 +66,21 @@ class IpAdapters:
         if adapter.key in known:
             return (), tuple(record for record in components.records() if record.key == adapter.key)
         started, before = time.monotonic(), _state_of(model)
-        if adapter.file is None:
+        files = [each.file for each in adapter.files if each.file is not None]
+        if len(files) != len(adapter.files):
             raise RuntimeError("an adapter is loaded before its file is there")
-        folder, file = adapter.file.parent, adapter.file.name
+        folders: Any = [str(file.parent) for file in files]
+        names: Any = [file.name for file in files]
+        if len(files) == 1:  # Some pipelines take one only, and no list.
+            folders, names = folders[0], names[0]
         try:
             pipeline.load_ip_adapter(
-                str(folder), subfolder="", weight_name=file, image_encoder_folder=None, local_files_only=True
+                folders, subfolder="", weight_name=names, image_encoder_folder=None, local_files_only=True
             )
             known[adapter.key] = added = _state_of(model)
         except (ValueError, KeyError, RuntimeError, TypeError, OSError) as error:
-            message = f"{file} cannot be loaded as an image-prompt adapter: {describe(error).splitlines()[0]}"
+            what = " and ".join(file.name for file in files)
+            message = f"{what} cannot be loaded as an image-prompt adapter: {describe(error).splitlines()[0]}"
             hint = "Check that it was made for this kind of model."
             raise InvalidInput(message, step.place("pipeline", "ip_adapter"), step.name, hint) from error
         finally:
@@ -93,7 +98,10 @@ class IpAdapters:
         before = _state_of(model)
         self._added[model][adapter.key].on(model)
         try:
-            _set_scale(pipeline, step, 1.0 if adapter.scale is None else adapter.scale)
+            scale: Any = 1.0 if adapter.scale is None else adapter.scale
+            if len(adapter.files) > 1 and not isinstance(scale, list):
+                scale = [scale] * len(adapter.files)
+            _set_scale(pipeline, step, scale)
             yield
         finally:
             before.on(model)
@@ -121,7 +129,8 @@ def _model_of(pipeline: Any, step: ResolvedStep) -> tuple[str, Any]:
 
 
 def _state_of(model: Any) -> _Added:
-    kind = model.config.get("encoder_hid_dim_type")
+    # The loader sets the attribute of the configuration, not its item; the model reads the attribute.
+    kind = getattr(model.config, "encoder_hid_dim_type", None)
     return _Added(dict(model.attn_processors), getattr(model, "encoder_hid_proj", None), kind)
 
 

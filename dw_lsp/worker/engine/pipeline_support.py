@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dw_lsp.planning.ip_adapters import adapter_names
 from dw_lsp.planning.requirements import CUTS, NOT_COMPONENTS
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
@@ -224,13 +225,18 @@ def _check_loras(step: ResolvedStep, value: Value) -> None:
 def _check_ip_adapter(step: ResolvedStep, value: Value) -> None:
     path = ("pipeline", "ip_adapter")
     entry = object_at(step, value, path)
-    for key in ("model_name", "weight_name", "subfolder"):
-        if isinstance(entry.get(key), list):
-            message = "several image-prompt adapters at once are not carried out by this engine yet"
-            raise refuse(step, (*path, key), message, "Name one.")
-    if entry and not isinstance(entry.get("model_name"), str):
+    names = adapter_names(entry)
+    if entry and not isinstance(entry.get("model_name"), (str, list)):
         raise refuse(step, path, "an image-prompt adapter needs a `model_name`, its folder, file or repository")
-    if isinstance(entry.get("scale"), (str, bool)):
-        raise refuse(step, (*path, "scale"), f"`scale` should be a number, not {entry['scale']!r}")
+    if entry and names is None:
+        message = "`model_name`, `weight_name` and `subfolder` should be texts, or lists of texts of one length"
+        raise refuse(step, path, message, "A text counts for all adapters.")
+    given = entry.get("scale")
+    scales = given if isinstance(given, list) else [given]
+    for scale in scales:
+        if isinstance(scale, (str, bool)):
+            raise refuse(step, (*path, "scale"), f"`scale` should be a number, not {scale!r}")
+    if names and len(scales) not in (1, len(names)):
+        raise refuse(step, (*path, "scale"), f"there are {len(names)} adapters, but {len(scales)} scales")
     known = frozenset({"model_name", "weight_name", "subfolder", "revision", "scale", "image_encoder_folder"})
     only(step, entry, known, path)

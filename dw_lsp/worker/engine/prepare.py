@@ -190,7 +190,8 @@ def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Sourc
     for lora in required.loras:
         _check_weights(step, lora.file, ("pipeline", "loras", lora.index), context)
     if required.ip_adapter is not None:
-        _check_weights(step, required.ip_adapter.file, ("pipeline", "ip_adapter"), context)
+        for each in required.ip_adapter.files:
+            _check_weights(step, each.file, ("pipeline", "ip_adapter"), context)
     for name, definition in required.explicit.items():
         _check_component(step, name, definition, required, context)
     _check_dtype(step, required.loading.get("torch_dtype"), context)

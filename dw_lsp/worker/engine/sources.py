@@ -72,11 +72,19 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
         with _told(lora.source, place, step.name), _watched(reporter):
             entries = step.body.get("loras")
             _download_weights(entries[lora.index] if isinstance(entries, list) else None)
-    if adapter is not None:
-        reporter.phase("downloading", adapter.source)
+    for file in adapter.files if adapter is not None else ():
+        if adapter is None or file.file is not None:
+            continue
+        reporter.phase("downloading", file.source)
         place = step.place("pipeline", "ip_adapter", "model_name")
-        with _told(adapter.source, place, step.name), _watched(reporter):
-            _download_weights(step.body.get("ip_adapter"), encoder="image_encoder")
+        entry: Value = {
+            "model_name": file.source,
+            "weight_name": file.weight_name,
+            "subfolder": file.subfolder,
+            "revision": adapter.revision,
+        }
+        with _told(file.source, place, step.name), _watched(reporter):
+            _download_weights(entry, encoder="image_encoder")
     renewed = required_pipeline(step, prepared.folder)
     still = [part.name for part in renewed.parts if part.where_from == "download"]
     still += [lora.source for lora in renewed.loras if lora.file is None]

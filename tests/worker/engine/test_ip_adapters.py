@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+import transformers
+from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from dw_lsp.protocol import ClearMemory, MemoryReported, RunEnded
@@ -58,6 +61,24 @@ def test_steps_with_and_without_an_adapter_share_a_unet(worker: Any, make: Any, 
     assert (pixels(again), again.loaded) == ([one, two, three, four], ())
 
 
+def test_the_picture_is_that_of_a_bare_call(worker: Any, make: Any, folder: Path) -> None:
+    Image.new("RGB", (48, 48), "red").save(folder / "red.png")
+    other = adapted(make, "red")
+    other["pipeline"]["arguments"]["ip_adapter_image"] = "red.png"
+    green, red = pixels(run(worker, make.workflow(adapted(make, "green"), other, seed=3), folder))
+    assert green != red
+    encoder = transformers.CLIPVisionModelWithProjection.from_pretrained(str(folder / "adapters" / "image_encoder"))
+    extractor = transformers.CLIPImageProcessor(size=32, crop_size=32)
+    pipe = StableDiffusionPipeline.from_pretrained(
+        str(make.model), image_encoder=encoder, feature_extractor=extractor, dtype=torch.float32
+    )
+    pipe.load_ip_adapter(str(folder / "adapters"), subfolder="", weight_name="adapter0.safetensors")
+    given = make.drawing(2)["pipeline"]["arguments"]
+    with Image.open(folder / "green.png") as image:
+        bare = pipe(**given, ip_adapter_image=image, generator=torch.Generator().manual_seed(3)).images[0]
+    assert bare.tobytes() == green
+
+
 def test_its_weight_loads_nothing(worker: Any, make: Any, folder: Path) -> None:
     full = run(worker, make.workflow(adapted(make, "draw"), seed=3), folder)
     half = run(worker, make.workflow(adapted(make, "draw", scale=0.5), seed=3), folder)
@@ -65,6 +86,26 @@ def test_its_weight_loads_nothing(worker: Any, make: Any, folder: Path) -> None:
     assert (half.loaded, none.loaded) == ((), ())
     assert len({pixels(each)[0] for each in (full, half, none)}) == 3
     assert [step.outcome for step in half.steps] == ["ran"]
+
+
+def test_several_at_once(worker: Any, make: Any, folder: Path) -> None:
+    files = {"weight_name": ["adapter0.safetensors", "adapter1.safetensors"]}
+    both, weak, second, alone = (
+        adapted(make, "both", **files),
+        adapted(make, "weak", **files, scale=[0.0, 0.5]),
+        adapted(make, "second", 1, scale=0.5),
+        adapted(make, "alone"),
+    )
+    for step in (both, weak):
+        step["pipeline"]["arguments"]["ip_adapter_image"] = ["green.png", "green.png"]
+    ended = run(worker, make.workflow(both, weak, second, alone, seed=3), folder)
+    together, faded, other, one = pixels(ended)
+    assert faded == other and len({together, faded, one}) == 3
+    assert "adapter0 + adapter1" in loads(ended)
+    half = adapted(make, "half", **files, scale=0.5)
+    half["pipeline"]["arguments"]["ip_adapter_image"] = ["green.png", "green.png"]
+    again = run(worker, make.workflow(half, seed=3), folder, "again")
+    assert again.loaded == () and pixels(again)[0] != together
 
 
 def test_a_lora_and_an_adapter_go_together(worker: Any, make: Any, folder: Path, lora_files: Path) -> None:
@@ -81,7 +122,9 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "no adapter": ({"weight_name": "image_encoder/model.safetensors"}, "cannot be loaded as an image-prompt adapter"),
     "pickled": ({"weight_name": "old.bin"}, "neither safetensors nor GGUF"),
     "scale": ({"scale": "strong"}, "`scale` should be a number, not 'strong'"),
-    "several": ({"weight_name": ["a", "b"]}, "several image-prompt adapters at once"),
+    "lengths": ({"weight_name": ["a", "b"], "model_name": ["a", "b", "c"]}, "lists of texts of one length"),
+    "no text": ({"weight_name": ["a", 3]}, "lists of texts of one length"),
+    "scales": ({"weight_name": ["adapter0.safetensors"] * 2, "scale": [1, 1, 1]}, "2 adapters, but 3 scales"),
     "unknown": ({"strength": 1}, "`strength`"),
 }
 
