@@ -132,9 +132,9 @@ def find_model(
         path = path / subfolder
     if path is None or not os.path.isdir(path):
         return None
-    index = _read_json(path / MODEL_INDEX)
+    index = read_json(path / MODEL_INDEX)
     if index is None:
-        part = _single_part(path, variant)
+        part = single_part(path, variant)
         return None if part is None else LocalModel(name, path, None, (part,))
     parts = tuple(
         read_part(part_name, str(value[0]), str(value[1]), path / part_name, variant)
@@ -145,8 +145,9 @@ def find_model(
     return LocalModel(name, path, class_name if isinstance(class_name, str) else None, parts)
 
 
-def _single_part(path: Path, variant: str | None) -> ModelPart | None:
-    config = _read_json(path / "config.json")
+def single_part(path: Path, variant: str | None) -> ModelPart | None:
+    """The part that a folder holds all by itself; `None` where it holds none."""
+    config = read_json(path / "config.json")
     if config is None:
         # Tokenizers and processors have a file of their own instead; which class reads it, the workflow says.
         holds_part = any(os.path.isfile(path / name) for name in PART_CONFIGURATIONS)
@@ -183,7 +184,7 @@ def _is_whole(class_name: str, files: list[Path], weights: list[Path]) -> bool:
     listing = f"{weights[0].name.partition('-00')[0]}{weights[0].suffix}.index.json"
     if "-of-" not in weights[0].stem or listing not in names:
         return True
-    pieces = (_read_json(weights[0].parent / listing) or {}).get("weight_map")
+    pieces = (read_json(weights[0].parent / listing) or {}).get("weight_map")
     return not isinstance(pieces, dict) or names.issuperset(map(str, pieces.values()))
 
 
@@ -260,7 +261,8 @@ def _count(header: Any) -> dict[str, int]:
     return counts
 
 
-def _read_json(file: Path) -> dict[str, Any] | None:
+def read_json(file: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; `None` where it cannot be read or holds none."""
     try:
         value = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

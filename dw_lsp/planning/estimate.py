@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dw_lsp.planning.activations import Activations, Part, Picture, activations, picture_of
 from dw_lsp.planning.measured import Measurements
+from dw_lsp.planning.modular import offload_in
 from dw_lsp.planning.requirements import RequiredPipeline, dtype_bytes
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.resolved import ResolvedStep
@@ -80,8 +81,7 @@ def weights_on_device(sizes: list[int], offload: str | None) -> int:
 def offload_of(step: ResolvedStep) -> str | None:
     """The offload that a pipeline step asks for."""
     configuration = step.body.get("configuration")
-    offload = configuration.get("offload") if isinstance(configuration, dict) else None
-    return offload if isinstance(offload, str) else None
+    return offload_in(configuration) if isinstance(configuration, dict) else None
 
 
 def computing_of(

@@ -11,8 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, hub_cache, looks_local, read_part
+from dw_lsp.catalog.modular_models import find_modular_model
 from dw_lsp.planning.ip_adapters import RequiredIpAdapter, required_ip_adapter
 from dw_lsp.planning.loras import RequiredLora, required_loras
+from dw_lsp.planning.modular import CHOOSING, chosen_names, is_modular, modular_loading, quantized_parts
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -67,6 +69,7 @@ class RequiredPipeline:
 
     `loading` are the keywords for `from_pretrained` besides the name. `explicit` maps the components that the workflow
     itself defines to their definitions; they stand in `parts` too. `loras` are a state of the parts, in their order.
+    `quantization` has the definitions for parts that are quantized as they are loaded, by name.
     """
 
     class_name: str
@@ -78,6 +81,7 @@ class RequiredPipeline:
     explicit: Mapping[str, Mapping[str, Value]]
     loras: tuple[RequiredLora, ...] = ()
     ip_adapter: RequiredIpAdapter | None = None
+    quantization: Mapping[str, Value] = field(default_factory=dict)
 
     def part(self, name: str) -> RequiredComponent | None:
         """The component of that name."""
@@ -108,18 +112,21 @@ def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeli
     Raises `InvalidInput` when a model folder is named that is not there or holds no model.
     """
     body = step.body
-    loading = _object(body.get("from_pretrained_arguments"))
+    loading, configuration = _object(body.get("from_pretrained_arguments")), _object(body.get("configuration"))
+    class_name = _text(configuration.get("component_type")) or ""
     model_name, single_file = _text(loading.get("model_name")), _text(loading.get("from_single_file"))
     keywords = {key: value for key, value in loading.items() if key not in ("model_name", "from_single_file")}
+    modular = is_modular(class_name)
+    quantization = quantized_parts(configuration) if modular else {}
+    if modular:
+        keywords = modular_loading(configuration, keywords)
     explicit = dict(explicit_components(body))
     model = None
     if model_name is not None:
-        model = _find(step, model_name, keywords, folder, ("pipeline", "from_pretrained_arguments", "model_name"))
-    absent = {name for name, value in keywords.items() if value is None}
-    parts = [_part(part, keywords) for part in (model.parts if model else ()) if _wanted(part, absent | set(explicit))]
+        place = ("pipeline", "from_pretrained_arguments", "model_name")
+        model = _find(step, model_name, keywords, folder, place, modular)
+    parts = list(_of_model(model, keywords, set(explicit), configuration, quantization))
     parts += [_explicit_part(step, name, definition, folder) for name, definition in explicit.items()]
-    configuration = _object(body.get("configuration"))
-    class_name = _text(configuration.get("component_type")) or ""
     parts = [_cut(part, _object(_object(configuration.get("components")).get(part.name))) for part in parts]
     if model is None and (model_name or single_file):
         parts.insert(0, _unseen(class_name, model_name or single_file or "", keywords, folder))
@@ -128,8 +135,25 @@ def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeli
         encoder = read_part(_ENCODER, "transformers", "CLIPVisionModelWithProjection", adapter.encoder, None)
         parts.append(_part(encoder, keywords))
     return RequiredPipeline(
-        class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras, adapter
+        class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras, adapter, quantization
     )
+
+
+def _of_model(
+    model: LocalModel | None,
+    keywords: Mapping[str, Value],
+    explicit: set[str],
+    configuration: Mapping[str, Value],
+    quantization: Mapping[str, Value],
+) -> Iterator[RequiredComponent]:
+    """The components that a pipeline takes from its model."""
+    without = explicit | {name for name, value in keywords.items() if value is None}
+    names = chosen_names(configuration)
+    own = {key: value for key, value in keywords.items() if key not in CHOOSING}
+    for part in model.parts if model else ():
+        if _wanted(part, without) and (names is None or part.name in names):
+            quantized = {"quantization_config": quantization[part.name]} if part.name in quantization else {}
+            yield _part(part, {**own, **quantized})
 
 
 def _cut(part: RequiredComponent, settings: Mapping[str, Value]) -> RequiredComponent:
@@ -145,16 +169,20 @@ def _wanted(part: ModelPart, without: set[str]) -> bool:
 
 
 def _find(
-    step: ResolvedStep, name: str, keywords: Mapping[str, Value], folder: Path | None, path: tuple[str, ...]
+    step: ResolvedStep,
+    name: str,
+    keywords: Mapping[str, Value],
+    folder: Path | None,
+    path: tuple[str, ...],
+    modular: bool = False,
 ) -> LocalModel | None:
     """The model on this machine; `None` for one that would come from the hub."""
-    found = find_model(
-        name,
-        folder,
-        subfolder=_text(keywords.get("subfolder")),
-        variant=_text(keywords.get("variant")),
-        revision=_text(keywords.get("revision")),
-    )
+    variant, revision = _text(keywords.get("variant")), _text(keywords.get("revision"))
+    if modular:
+        found = find_modular_model(name, folder, variant=variant, revision=revision)
+    else:
+        subfolder = _text(keywords.get("subfolder"))
+        found = find_model(name, folder, subfolder=subfolder, variant=variant, revision=revision)
     if found is None and (looks_local(name) or (folder is not None and os.path.isdir(folder / name))):
         place = (folder / name) if folder is not None else Path(name)
         problem = "holds no model (no model_index.json or config.json)" if os.path.isdir(place) else "does not exist"

@@ -14,9 +14,11 @@ from typing import Any
 
 from dw_lsp import __version__
 from dw_lsp.catalog.models import MODEL_INDEX, file_identity, looks_local
+from dw_lsp.catalog.modular_models import block_files
 from dw_lsp.planning.artifact import Artifact, plain_value
 from dw_lsp.planning.input_files import FROM_FILE, SOUND_KEYS, InputFiles, location_of, medium, names_media
 from dw_lsp.planning.loras import lora_settings
+from dw_lsp.planning.modular import is_modular
 from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.format.commands import COMMANDS
@@ -69,6 +71,8 @@ def pipeline_definition(
         parts.update({part.name: part.identity for part in required.model.parts if part.name in SCHEDULER_NAMES})
         index = required.model.path / MODEL_INDEX
         parts["/index"] = file_identity(index) if index.is_file() else ""
+        if is_modular(required.class_name):
+            parts["/blocks"] = "".join(map(file_identity, block_files(required.model.path)))
     configuration = step.body.get("configuration")
     settings = configuration if isinstance(configuration, dict) else {}
     told: dict[str, Value] = {

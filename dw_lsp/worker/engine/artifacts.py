@@ -15,6 +15,9 @@ from dw_lsp.workflow.resolved import InvalidInput
 
 #: Fields of an output that belong together and are handed on as one object.
 _EMBEDDINGS = ("image_embeds", "image_embeddings")
+#: Results of modular pipelines that are a batch. A sound beside films is theirs.
+_FILMS, _SOUNDS = ("videos", "frames"), ("audios", "audio")
+_NAMED = (*_FILMS, "images", *_SOUNDS)
 
 
 def of_pipeline(output: Any, facts: OutputFacts = UNKNOWN) -> list[Any]:
@@ -25,6 +28,8 @@ def of_pipeline(output: Any, facts: OutputFacts = UNKNOWN) -> list[Any]:
     if isinstance(output, tuple) and not hasattr(output, "_fields"):
         output = output[0] if output else []
         return _split(output)
+    if type(output) is dict:
+        return _of_named(output, facts)
     fields = _fields(output)
     for name in ("images", *_EMBEDDINGS, "frames", "audios"):
         if fields.get(name) is None:
@@ -42,6 +47,25 @@ def _films(fields: Mapping[str, Any], facts: OutputFacts) -> list[Any]:
     told = fields.get("sampling_rate")
     sounds = sounds_of(fields["audio"], told if isinstance(told, int) else facts.sample_rate)
     return [Film(frames, sound, facts.fps) for frames, sound in zip(_split(fields["frames"]), sounds, strict=True)]
+
+
+def _of_named(output: dict[str, Any], facts: OutputFacts) -> list[Any]:
+    """The artifacts of results that a step has asked for by name: each picture, film or sound; all others together."""
+    name = next((name for name in _NAMED if output.get(name) is not None), None)
+    if name is None:
+        return [output]
+    told = output.get("sampling_rate")
+    used = {name}
+    if name in _FILMS and output.get("audio") is not None and not facts.latent:
+        made = _films({**output, "frames": output[name]}, facts)
+        used |= {"audio", "sampling_rate"}
+    elif name in _SOUNDS and not facts.latent:
+        made = list(sounds_of(output[name], told if isinstance(told, int) else facts.sample_rate))
+        used.add("sampling_rate")
+    else:
+        made = _split(output[name])
+    rest = {key: value for key, value in output.items() if key not in used}
+    return [*made, *([rest] if rest else [])]
 
 
 def of_task(answer: Any) -> list[Any]:

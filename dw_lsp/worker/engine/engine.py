@@ -239,7 +239,7 @@ class _Run:
 
     def _surroundings(self, path: Path | None) -> RunContext:
         request, resources = self._request, self._resources
-        types = TrustedTypes(request.options.allowed_modules)
+        types = TrustedTypes(request.options.allowed_modules, request.options.trust_remote_code)
         allowed = AllowedPaths.of_run(request.roots, request.options.allowed_paths, path)
         budgets = self._budgets()
         loader = Loader(types, allowed, request.options, resources.device)

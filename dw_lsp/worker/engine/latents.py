@@ -30,7 +30,7 @@ LARGEST = 512 * 1024**2
 
 
 #: Members of an output that come out of the decoder.
-_DECODED = frozenset({"images", "frames", "videos", "nsfw_content_detected"})
+DECODED = frozenset({"images", "frames", "videos", "nsfw_content_detected"})
 
 
 class DoesNotFit(Exception):
@@ -92,7 +92,7 @@ class KeptLatents:
         if not self.resumed:
             return
         members = output if isinstance(output, Mapping) else vars(output) if hasattr(output, "__dict__") else {}
-        if not self._decoded or any(value is not None for name, value in members.items() if name not in _DECODED):
+        if not self._decoded or any(value is not None for name, value in members.items() if name not in DECODED):
             raise DoesNotFit
 
     def _found(self) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+from dw_lsp.planning.modular import offload_in
 from dw_lsp.text.syntax_tree import Value
 
 Offload = Literal["model", "sequential"]
@@ -97,7 +98,7 @@ def next_relief(
         return replace(tried, decode_in_parts=bool(switches))
     if device_type == "cpu":
         return None  # There is no other memory to offload to.
-    offload = tried.offload or settings.get("offload")
+    offload = tried.offload or offload_in(settings)
     if offload == "sequential":
         return None
     return replace(tried, offload="sequential" if offload == "model" else "model")

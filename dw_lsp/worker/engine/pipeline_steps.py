@@ -16,6 +16,7 @@ import torch
 
 from dw_lsp.planning.activations import picture_of
 from dw_lsp.planning.estimate import computing_of
+from dw_lsp.planning.modular import offload_in
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import enable_cache
 from dw_lsp.worker.engine.devices import named_device
@@ -23,8 +24,9 @@ from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.interruptible import LoadingWatch
 from dw_lsp.worker.engine.latent_views import view_of
-from dw_lsp.worker.engine.latents import DoesNotFit, KeptLatents
+from dw_lsp.worker.engine.latents import DECODED, DoesNotFit, KeptLatents
 from dw_lsp.worker.engine.loras import check_loras
+from dw_lsp.worker.engine.modular import by_name, shape_of
 from dw_lsp.worker.engine.out_of_memory import AS_WRITTEN, Relief
 from dw_lsp.worker.engine.pipelines import (
     Loaded,
@@ -40,7 +42,7 @@ from dw_lsp.worker.engine.previews import Previewer
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
-from dw_lsp.worker.engine.schedulers import change_schedulers
+from dw_lsp.worker.engine.schedulers import change_schedulers, set_scheduler
 from dw_lsp.worker.engine.sources import from_single_file, obtain
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
@@ -135,7 +137,7 @@ def _gathered(
 
     components = context.resources.components
     configuration = prepared.step.body.get("configuration")
-    offloaded = isinstance(configuration, dict) and bool(configuration.get("offload"))
+    offloaded = isinstance(configuration, dict) and offload_in(configuration) is not None
     meter, known = context.resources.meter, context.resources.measurements
     computing = computing_of(prepared.required, picture_of(prepared.step.body), context.resources.device.type, known)
     working = computing.expected if computing is not None else 0
@@ -205,8 +207,11 @@ def _called(ready: ReadyPipeline, call: Call, context: RunContext, reporter: Ste
     """The output of a call: with a new scheduler and generator, the LoRAs set, what is known not computed again."""
     pipeline, loaded, loras = ready.pipeline, ready.loaded, context.resources.loras
     _renew_schedulers(pipeline)
-    given = dict(call.arguments)
-    if call.seed is not None and "generator" in call_parameters(pipeline.__class__)[0]:
+    chosen = pipeline.__class__
+    given, shape = dict(call.arguments), shape_of(chosen)
+    if shape is not None and given.get("output") is None:
+        given["output"] = shape.usual_output
+    if call.seed is not None and "generator" in call_parameters(chosen)[0]:
         given.setdefault("generator", _generator(ready.device, call.seed))
     loras.activate(pipeline, loaded.loras)
     # A scale in there is multiplied into the weights, and only roughly divided out again.
@@ -215,12 +220,13 @@ def _called(ready: ReadyPipeline, call: Call, context: RunContext, reporter: Ste
         with contextlib.ExitStack() as around:
             if not scaled:
                 around.enter_context(context.resources.prompts.used_by(pipeline, loaded.keys, loras.state_of))
-            kept = around.enter_context(KeptLatents(pipeline, call.latents_key, context.memory))
+            key = call.latents_key if shape is None or str(given["output"]) in DECODED else None
+            kept = around.enter_context(KeptLatents(pipeline, key, context.memory))
             previewer = None if kept.resumed else _previewer(ready, given, context, reporter)
             around.enter_context(Instruments(pipeline, reporter, previewer))
             output = pipeline(**given)
             kept.check(output)
-            return output
+            return output if shape is None else by_name(given["output"], output)
     except BaseException:
         scaled = True
         raise
@@ -272,7 +278,7 @@ def _renew_schedulers(pipeline: Any) -> None:
             shift = getattr(current, "_shift", None)
             if shift is not None and hasattr(renewed, "set_shift"):
                 renewed.set_shift(shift)
-            pipeline.register_modules(**{name: renewed})
+            set_scheduler(pipeline, name, renewed)
 
 
 def _previewer(

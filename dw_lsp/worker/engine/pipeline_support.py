@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dw_lsp.planning.ip_adapters import adapter_names
+from dw_lsp.planning.modular import MODULAR_SETTINGS, is_modular, load_components
 from dw_lsp.planning.requirements import CUTS, NOT_COMPONENTS
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import TYPES
+from dw_lsp.worker.engine.modular_support import check_modular_settings
 from dw_lsp.worker.engine.placement import OWN_SETTINGS
 from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse
 from dw_lsp.workflow.resolved import ResolvedStep
@@ -66,7 +68,7 @@ LOADING = {
     "force_download": "delete the model from the cache instead",
     "proxies": "set HTTPS_PROXY instead",
     "token": "log in with `hf auth login` instead; a token does not belong into a file",
-    "workflow": "modular pipelines are not run yet",
+    "workflow": "only modular pipelines have workflows to choose from",
     "task": "pipelines of transformers are not run yet",
     "provider": "ONNX pipelines are not run yet",
 }
@@ -86,7 +88,11 @@ def check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
     if not isinstance(configuration.get("component_type"), str):
         path = ("pipeline", "configuration", "component_type")
         raise refuse(step, path, "a pipeline needs `component_type`, the name of its class")
-    only(step, configuration, CONFIGURATION, ("pipeline", "configuration"))
+    modular = is_modular(str(configuration["component_type"]))
+    if modular:
+        check_modular_settings(step, configuration)
+    known = CONFIGURATION | MODULAR_SETTINGS if modular else CONFIGURATION
+    only(step, configuration, known, ("pipeline", "configuration"))
     _check_modules(step, configuration, options)
     vae = object_at(step, configuration.get("vae"), ("pipeline", "configuration", "vae"))
     only(step, vae, VAE, ("pipeline", "configuration", "vae"))
@@ -104,11 +110,26 @@ def check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
         if key in NOT_COMPONENTS or not isinstance(value, dict) or "from_pretrained_arguments" not in value:
             raise not_yet(step, ("pipeline", key), f"`{key}` of a pipeline")
         _check_component(step, key, value, options)
-    _check_loading(step, body.get("from_pretrained_arguments"), ("pipeline", "from_pretrained_arguments"), options)
+    _check_source(step, configuration, modular, options)
     for name in ("scheduler", "audio_scheduler"):
         _check_scheduler(step, name, body.get(name))
     _check_loras(step, body.get("loras"))
     _check_ip_adapter(step, body.get("ip_adapter"))
+
+
+def _check_source(step: ResolvedStep, configuration: Mapping[str, Value], modular: bool, options: RunOptions) -> None:
+    path = ("pipeline", "from_pretrained_arguments")
+    keywords = object_at(step, step.body.get("from_pretrained_arguments"), path)
+    if modular:
+        workflow = keywords.get("workflow")
+        if workflow is not None and not isinstance(workflow, str):
+            raise refuse(step, (*path, "workflow"), "`workflow` should be a name")
+        if not isinstance(keywords.get("model_name"), str):
+            raise refuse(step, path, "a modular pipeline needs a `model_name`, its folder or repository")
+        keywords = {key: value for key, value in keywords.items() if key != "workflow"}
+        loading = {key: value for key, value in load_components(configuration).items() if key != "quantization_config"}
+        _check_loading(step, loading, ("pipeline", "configuration", "load_components"), options)
+    _check_loading(step, dict(keywords), path, options)
 
 
 def _check_modules(step: ResolvedStep, configuration: Mapping[str, Value], options: RunOptions) -> None:

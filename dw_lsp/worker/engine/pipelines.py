@@ -22,6 +22,7 @@ from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.components import Components, Resident, settle_garbage
 from dw_lsp.worker.engine.loading import Loader
+from dw_lsp.worker.engine.modular import assemble_modular, is_modular, modular_class, shape_of
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.schedulers import defined_schedulers, fresh_schedulers
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
@@ -102,7 +103,7 @@ def _load(
     started = time.monotonic()
     definition = required.explicit.get(part.name)
     if definition is None:
-        live = loader.component(part, required.loading, base)
+        live = loader.component(part, required.loading, base, None, required.quantization.get(part.name))
     else:
         keywords, configuration = definition.get("from_pretrained_arguments"), definition.get("configuration")
         chosen = configuration.get("component_type") if isinstance(configuration, dict) else None
@@ -149,18 +150,21 @@ def pipeline_class(required: RequiredPipeline, types: TrustedTypes) -> Any:
     chosen = types.pipeline(required.class_name)
     if chosen is diffusers.DiffusionPipeline and required.model is not None and required.model.pipeline_class:
         return types.pipeline(required.model.pipeline_class)
-    return chosen
+    return modular_class(chosen, required, types) if is_modular(chosen) else chosen
 
 
 def is_automatic(chosen: Any) -> bool:
     """Whether a class is one that chooses the pipeline class itself (AutoPipelineForText2Image, ...)."""
-    return not issubclass(chosen, diffusers.DiffusionPipeline)
+    return not issubclass(chosen, (diffusers.DiffusionPipeline, diffusers.ModularPipeline))
 
 
 def component_names(chosen: Any) -> frozenset[str] | None:
     """The names of the components that a pipeline class takes; `None` if that is known only when it is made."""
     if is_automatic(chosen):
         return None
+    if is_modular(chosen):
+        shape = shape_of(chosen)
+        return None if shape is None else shape.components
     return constructor_names(chosen)[0]
 
 
@@ -176,6 +180,8 @@ def assemble(
 
     Raises `InvalidInput` when a component that the class needs is neither in the model nor given by the workflow.
     """
+    if is_modular(chosen):
+        return assemble_modular(chosen, required, live, loader, step)
     path = required.model.path if required.model is not None else None
     index = read_index(path) if path is not None else {}
     given = dict(live)
@@ -238,6 +244,9 @@ def constructor_names(chosen: Any) -> tuple[frozenset[str], frozenset[str]]:
 @functools.lru_cache(maxsize=64)
 def call_parameters(chosen: Any) -> tuple[list[str], bool]:
     """The names of a pipeline call's arguments, and whether it takes any others too."""
+    if is_modular(chosen):
+        shape = shape_of(chosen)
+        return [*(shape.inputs if shape is not None else ()), "output"], True
     parameters = inspect.signature(chosen.__call__).parameters
     anything = any(each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values())
     return [name for name in parameters if name not in ("self", "args", "kwargs")], anything
@@ -245,7 +254,7 @@ def call_parameters(chosen: Any) -> tuple[list[str], bool]:
 
 def unused_keywords(chosen: Any, loading: Mapping[str, Value]) -> list[str]:
     """Keywords of `from_pretrained` that neither this engine nor the pipeline class knows."""
-    if is_automatic(chosen):
+    if is_automatic(chosen) or is_modular(chosen):
         return []
     modules, options = constructor_names(chosen)
     return [name for name in loading if name not in LOADING_KEYWORDS and name not in modules and name not in options]

@@ -6,24 +6,24 @@ Components are shared by all steps, so each step finds them as if it were the on
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
 
+from dw_lsp.planning.modular import offload_in
 from dw_lsp.text.syntax_tree import Range, Value
 from dw_lsp.worker.engine.devices import named_device, same_device
-from dw_lsp.worker.engine.prompts import replaced
+from dw_lsp.worker.engine.modular import is_modular
+from dw_lsp.worker.engine.offloading import bring_on_demand, offload_groups, one_by_one, take_turns
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
 
 #: Settings of a component that may stand in its own definition, too.
 OWN_SETTINGS = frozenset({"device", "preserve_device_placement", "group_offload"})
-_HOST = torch.device("cpu")
 
 
 def component_settings(step: ResolvedStep, settings: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
@@ -54,12 +54,12 @@ def place(
     Arguments: `device` is the step's; `undo` gets what is to be done when the step is over.
     Raises `InvalidInput` when a component is named that the pipeline does not have.
     """
-    offload = settings.get("offload")
+    offload = offload_in(settings)
     single = component_settings(step, settings)
+    if is_modular(type(pipeline)):
+        pipeline.step_device = device
     for name, wanted in single.items():
-        module = _module_at(pipeline, name, step)
-        if module is not None:
-            _place_one(module, name, wanted, device, undo)
+        _place_one(_module_at(pipeline, name, step), name, wanted, device, undo)
     apart = {name for name, wanted in single.items() if _PLACED & wanted.keys()}
     if offload and device.type == "cpu":
         logger.warning("`offload` has no effect on a CPU: everything is in host memory anyway")
@@ -68,6 +68,15 @@ def place(
             if name not in apart and not same_device(_device_of(component), device):
                 component.to(device)
         return
+    if is_modular(type(pipeline)):
+        offload_modular(pipeline, offload, settings, apart, device, undo)
+    else:
+        _offload(pipeline, offload, settings, device, undo)
+
+
+def _offload(
+    pipeline: Any, offload: str, settings: Mapping[str, Value], device: torch.device, undo: contextlib.ExitStack
+) -> None:
     undo.callback(pipeline.remove_all_hooks)
     for component in _modules(pipeline).values():
         component.to("cpu")
@@ -80,6 +89,28 @@ def place(
         pipeline.enable_model_cpu_offload(device=device)
 
 
+def offload_modular(
+    pipeline: Any,
+    offload: str,
+    settings: Mapping[str, Value],
+    apart: Collection[str],
+    device: torch.device,
+    undo: contextlib.ExitStack,
+) -> None:
+    """Offload a modular pipeline, which has no way of its own. Arguments: `apart` are components placed already."""
+    modules = {name: module for name, module in _modules(pipeline).items() if name not in apart}
+    if offload == "model":
+        take_turns(modules.values(), device, undo)
+        return
+    excluded = settings.get("exclude_from_cpu_offload")
+    staying = set(map(str, excluded)) if isinstance(excluded, list) else set()
+    for name, module in modules.items():
+        if name in staying:
+            module.to(device)
+        else:
+            one_by_one(module, device, undo)
+
+
 #: Settings after which a component is where it is to be.
 _PLACED = frozenset({"device", "preserve_device_placement", "group_offload", "residency"})
 
@@ -87,6 +118,8 @@ _PLACED = frozenset({"device", "preserve_device_placement", "group_offload", "re
 def _place_one(
     module: Any, name: str, wanted: Mapping[str, Value], device: torch.device, undo: contextlib.ExitStack
 ) -> None:
+    if module is None:
+        return
     named = wanted.get("device")
     if isinstance(named, str):
         device, warning = named_device(named, device)
@@ -103,49 +136,6 @@ def _place_one(
         return
     if not wanted.get("preserve_device_placement") and not same_device(_device_of(module), device):
         module.to(device)
-
-
-def offload_groups(module: Any, options: Mapping[str, Value], device: torch.device, undo: contextlib.ExitStack) -> None:
-    """Let groups of a model's layers come to a device one after another, as diffusers does it."""
-    hooks = importlib.import_module("diffusers.hooks.group_offloading")
-    given = {key: value for key, value in options.items() if key not in ("onload_device", "offload_device")}
-    onload, offload = (
-        str(options.get(key) or usual) for key, usual in (("onload_device", device), ("offload_device", "cpu"))
-    )
-    module.to(offload)
-    hooks.apply_group_offloading(
-        module, onload_device=torch.device(onload), offload_device=torch.device(offload), **given
-    )
-    undo.callback(_remove_groups, module)
-
-
-def _remove_groups(module: Any) -> None:
-    hooks = importlib.import_module("diffusers.hooks.group_offloading")
-    registry = importlib.import_module("diffusers.hooks").HookRegistry.check_if_exists_or_initialize(module)
-    for name in ("_GROUP_OFFLOADING", "_LAYER_EXECUTION_TRACKER", "_LAZY_PREFETCH_GROUP_OFFLOADING"):
-        if hasattr(hooks, name):
-            registry.remove_hook(getattr(hooks, name), recurse=True)
-    module.to(_HOST)
-
-
-def bring_on_demand(module: Any, device: torch.device, undo: contextlib.ExitStack) -> None:
-    """Let a model rest in host memory and be on a device only while it computes."""
-    module.to(_HOST)
-
-    def brought(function: Callable[..., Any]) -> Callable[..., Any]:
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            module.to(device)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                module.to(_HOST)
-
-        return call
-
-    for name in ("forward", "encode", "decode", "generate"):
-        if callable(getattr(module, name, None)):
-            undo.enter_context(replaced(module, name, brought(getattr(module, name))))
 
 
 def _module_at(pipeline: Any, path: str, step: ResolvedStep) -> Any:
@@ -233,7 +223,9 @@ def _set_switches(pipeline: Any, settings: Mapping[str, Value], undo: contextlib
         for module in _modules(pipeline).values():
             if hasattr(module, "attn_processors") and hasattr(module, "set_attn_processor"):
                 undo.callback(_restore_attention, module, dict(module.attn_processors))
-        pipeline.enable_attention_slicing()
+        for module in _modules(pipeline).values():
+            if callable(getattr(module, "set_attention_slice", None)):
+                module.set_attention_slice("auto")
 
 
 def _set_attention(

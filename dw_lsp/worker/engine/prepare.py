@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dw_lsp.planning.input_files import FROM_FILE, location_of, names_media
+from dw_lsp.planning.modular import is_modular as is_modular_name
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.planning.step_keys import sound_arguments
@@ -21,6 +22,8 @@ from dw_lsp.worker.engine.ip_adapters import check_ip_adapter
 from dw_lsp.worker.engine.loading import check_single_file
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.media import Media
+from dw_lsp.worker.engine.modular import UnknownWorkflow, check_modular, check_output, is_modular, shape_of
+from dw_lsp.worker.engine.modular_support import dtype_path
 from dw_lsp.worker.engine.pipelines import call_parameters, is_automatic, pipeline_class
 from dw_lsp.worker.engine.references import check_order, is_result, results_read
 from dw_lsp.worker.engine.refusals import refuse
@@ -143,11 +146,15 @@ def _prepare_pipeline(
             _check_call(step, other.chosen)
             return dataclasses.replace(other, step=step)
     required = required_pipeline(step, source.folder)
+    _check_sources(step, required, source, context)
     try:
         chosen = pipeline_class(required, context.types)
+    except UnknownWorkflow as error:
+        path = ("pipeline", "from_pretrained_arguments", "workflow")
+        raise refuse(step, path, error.message, error.hint) from error
     except InvalidInput as error:
         raise refuse(step, ("pipeline", "configuration", "component_type"), error.message, error.hint) from error
-    _check_sources(step, required, source, context)
+    check_modular(step, chosen, required)
     check_loras(step, chosen, required.loras, is_automatic(chosen))
     check_ip_adapter(step, chosen, is_automatic(chosen))
     check_schedulers(step, step.body, context.types)
@@ -184,6 +191,9 @@ def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Sourc
             if not file.is_file():
                 raise InvalidInput(f"there is no file {required.single_file!r} (looked for at {file})")
             check_single_file(file, context.options.allow_pickle)
+        if is_modular_name(required.class_name) and required.model is not None:
+            for part in required.model.parts:
+                context.allowed.resolve(str(part.folder), None, f"the model's {part.name}")
     except InvalidInput as error:
         key = "model_name" if required.single_file is None else "from_single_file"
         raise refuse(step, (*path, key), error.message, error.hint) from error
@@ -194,6 +204,7 @@ def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Sourc
             _check_weights(step, each.file, ("pipeline", "ip_adapter"), context)
     for name, definition in required.explicit.items():
         _check_component(step, name, definition, required, context)
+    _check_quantized(step, required, context)
     _check_dtype(step, required.loading.get("torch_dtype"), context)
 
 
@@ -226,8 +237,22 @@ def _check_component(
         raise refuse(step, ("pipeline", name, "quantization_config"), error.message, error.hint) from error
 
 
+def _check_quantized(step: ResolvedStep, required: RequiredPipeline, context: RunContext) -> None:
+    """What a modular pipeline quantizes as it loads can be quantized in that way."""
+    for name, definition in required.quantization.items():
+        part = required.part(name)
+        if part is None or part.where_from == "download":
+            continue
+        try:
+            context.loader.quantization(context.loader.class_of(part.library, part.class_name), definition)
+        except InvalidInput as error:
+            path = ("pipeline", "configuration", "load_components", "quantization_config", name)
+            raise refuse(step, path, error.message, error.hint) from error
+
+
 def _check_dtype(step: ResolvedStep, dtype: Value, context: RunContext) -> None:
-    path = ("pipeline", "from_pretrained_arguments", "torch_dtype")
+    configuration = step.body.get("configuration")
+    path = dtype_path(configuration if isinstance(configuration, dict) else {})
     for name, value in (dtype if isinstance(dtype, dict) else {"": dtype}).items():
         if isinstance(value, str) and value != "auto":
             try:
@@ -239,8 +264,9 @@ def _check_dtype(step: ResolvedStep, dtype: Value, context: RunContext) -> None:
 def _check_call(step: ResolvedStep, chosen: Any) -> None:
     """The arguments are ones that the pipeline's call has."""
     arguments = step.body.get("arguments")
-    if is_automatic(chosen) or not isinstance(arguments, dict):
+    if is_automatic(chosen) or not isinstance(arguments, dict) or (is_modular(chosen) and shape_of(chosen) is None):
         return
+    check_output(step, chosen)
     known, anything = call_parameters(chosen)
     for key in arguments:
         if key in known:
@@ -248,7 +274,7 @@ def _check_call(step: ResolvedStep, chosen: Any) -> None:
         close = difflib.get_close_matches(key, known, 1)
         advice = f"; did you mean {close[0]!r}?" if close else ""
         if anything:
-            # The call takes any keyword, to tell of old ones: it would swallow a mistyped one without a word.
+            # The call takes any keyword, and would swallow a mistyped one without a word.
             logger.warning("%s names no argument %r, so it may have no effect%s", chosen.__name__, key, advice)
         else:
             message = f"{chosen.__name__} has no argument {key!r}{advice}"

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import diffusers
+
 from dw_lsp.planning.requirements import SCHEDULER_NAMES
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.loading import Loader
@@ -25,12 +27,16 @@ def fresh_schedulers(index: Mapping[str, Any], folder: Path, loader: Loader) -> 
     for name in SCHEDULER_NAMES & index.keys():
         entry = index[name]
         if isinstance(entry, list) and len(entry) == 2 and entry[0] and entry[1]:
-            kind = loader.class_of(str(entry[0]), str(entry[1]))
-            place = folder / name
-            if not place.is_dir():
-                raise InvalidInput(f"the model has no folder {name!r} for its {name} (looked for at {place})")
-            found[name] = _unused(kind, place)
+            found[name] = scheduler_from(str(entry[0]), str(entry[1]), folder / name, loader)
     return found
+
+
+def scheduler_from(library: str, class_name: str, place: Path, loader: Loader) -> Any:
+    """A new scheduler of a class as its folder says."""
+    kind = loader.class_of(library, class_name)
+    if not place.is_dir():
+        raise InvalidInput(f"the model has no folder {place.name!r} for its scheduler (looked for at {place})")
+    return _unused(kind, place)
 
 
 def _unused(kind: Any, place: Path) -> Any:
@@ -79,7 +85,16 @@ def change_schedulers(pipeline: Any, step: ResolvedStep, body: Mapping[str, Valu
             raise InvalidInput(message, step.place("pipeline", name), step.name)
         changed = _rebuilt(current, settings.get("scheduler_type"), options, step, name, types)
         _set_shift(changed, settings.get("shift"), step, name)
-        pipeline.register_modules(**{name: changed})
+        set_scheduler(pipeline, name, changed)
+
+
+def set_scheduler(pipeline: Any, name: str, scheduler: Any) -> None:
+    """Give a pipeline another scheduler."""
+    if isinstance(pipeline, diffusers.ModularPipeline):
+        # Its own way would write down from where to load it again, which is known from the step.
+        setattr(pipeline, name, scheduler)
+    else:
+        pipeline.register_modules(**{name: scheduler})
 
 
 def check_schedulers(step: ResolvedStep, body: Mapping[str, Value], types: TrustedTypes) -> None:

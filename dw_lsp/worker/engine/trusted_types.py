@@ -24,24 +24,26 @@ LONGEST_NAME = 200
 _AUTO_PIPELINES = "diffusers.pipelines.auto_pipeline"
 #: Classes with one of these methods are made to be loaded from a folder.
 _LOADERS = ("from_pretrained", "from_config")
+_PIPELINES: Any = (diffusers.DiffusionPipeline, diffusers.ModularPipeline)
 
 
 class TrustedTypes:
-    """Looks up what a workflow names. Arguments: the packages from which types may be taken."""
+    """Looks up what a workflow names.
 
-    def __init__(self, allowed_modules: Iterable[str]):
-        self._allowed = tuple(allowed_modules)
+    Arguments: the packages from which types may be taken; whether code that comes with a model may be run.
+    """
+
+    def __init__(self, allowed_modules: Iterable[str], trust_remote_code: bool = False):
+        self.allowed = tuple(allowed_modules)
+        self.trust_remote_code = trust_remote_code
 
     def pipeline(self, name: str) -> Any:
         """The pipeline class of that name. Raises `InvalidInput` when there is none, or it may not be used."""
         found = self._class(name, "a pipeline")
-        if issubclass(found, diffusers.DiffusionPipeline) or found.__module__ == _AUTO_PIPELINES:
+        if issubclass(found, _PIPELINES) or found.__module__ == _AUTO_PIPELINES:
             return found
-        if "Modular" in found.__name__ or "modular_pipelines" in found.__module__:
-            raise InvalidInput(
-                f"{name} is a modular pipeline, which this engine does not run yet",
-                hint="Use the pipeline class of the same model, where there is one.",
-            )
+        if issubclass(found, diffusers.ModularPipelineBlocks):
+            raise InvalidInput(f"{name} are blocks of a modular pipeline", hint="Name `ModularPipeline` instead.")
         raise InvalidInput(f"{name} is no pipeline: it is {_what(found)}")
 
     def scheduler(self, name: str) -> Any:
@@ -54,7 +56,7 @@ class TrustedTypes:
     def component(self, name: str) -> Any:
         """The class of a component (model, tokenizer, processor). Raises `InvalidInput` when it is none."""
         found = self._class(name, "a component")
-        if issubclass(found, diffusers.DiffusionPipeline):
+        if issubclass(found, _PIPELINES):
             raise InvalidInput(f"{name} is a pipeline; a component of one is wanted here")
         if any(callable(getattr(found, method, None)) for method in _LOADERS):
             return found
@@ -95,10 +97,10 @@ class TrustedTypes:
 
     def check_package(self, package: str, purpose: str) -> None:
         """Raise `InvalidInput` unless things may be taken from a package."""
-        if package.partition(".")[0] not in self._allowed:
+        if package.partition(".")[0] not in self.allowed:
             raise InvalidInput(
                 f"{purpose} comes from the package {package.partition('.')[0]!r}, which is not allowed",
-                hint=f"Allowed are {', '.join(self._allowed)}. To allow more, set dw.security.allowedModules.",
+                hint=f"Allowed are {', '.join(self.allowed)}. To allow more, set dw.security.allowedModules.",
             )
 
     def _class(self, name: str, wanted: str) -> Any:
@@ -137,7 +139,7 @@ class TrustedTypes:
 def _what(found: Any) -> str:
     if inspect.isclass(found):
         for base, kind in (
-            (diffusers.DiffusionPipeline, "a pipeline"),
+            (_PIPELINES, "a pipeline"),
             (diffusers.SchedulerMixin, "a scheduler"),
             (torch.nn.Module, "a model"),
         ):
