@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from dw_lsp.planning.input_files import FROM_FILE, location_of, names_media
-from dw_lsp.planning.modular import is_modular as is_modular_name
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.planning.step_keys import sound_arguments
@@ -19,16 +18,15 @@ from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.devices import named_device
 from dw_lsp.worker.engine.ip_adapters import check_ip_adapter
-from dw_lsp.worker.engine.loading import check_single_file
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.modular import UnknownWorkflow, check_modular, check_output, is_modular, shape_of
-from dw_lsp.worker.engine.modular_support import dtype_path
 from dw_lsp.worker.engine.pipelines import call_parameters, is_automatic, pipeline_class
 from dw_lsp.worker.engine.references import check_order, is_result, results_read
 from dw_lsp.worker.engine.refusals import refuse
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import check_schedulers
+from dw_lsp.worker.engine.source_checks import check_sources
 from dw_lsp.worker.engine.sub_workflows import Source, error_in_child, read_child, understand
 from dw_lsp.worker.engine.support import check_step, walk_values
 from dw_lsp.worker.tasks.registry import check_arguments
@@ -146,7 +144,7 @@ def _prepare_pipeline(
             _check_call(step, other.chosen)
             return dataclasses.replace(other, step=step)
     required = required_pipeline(step, source.folder)
-    _check_sources(step, required, source, context)
+    check_sources(step, required, source.folder, context)
     try:
         chosen = pipeline_class(required, context.types)
     except UnknownWorkflow as error:
@@ -178,87 +176,6 @@ def _definition(step: ResolvedStep) -> str:
             {key: value for key, value in step.body.items() if key not in ("arguments", "seed")}
         )
     return str(step.facts["definition"])
-
-
-def _check_sources(step: ResolvedStep, required: RequiredPipeline, source: Source, context: RunContext) -> None:
-    """Everything that would be read lies where it may be read, and is of a kind that may be loaded."""
-    path = ("pipeline", "from_pretrained_arguments")
-    try:
-        if required.model is not None:
-            context.allowed.resolve(str(required.model.path), None, "the model")
-        if required.single_file is not None:
-            file = context.allowed.resolve(required.single_file, source.folder, "the model's file")
-            if not file.is_file():
-                raise InvalidInput(f"there is no file {required.single_file!r} (looked for at {file})")
-            check_single_file(file, context.options.allow_pickle)
-        if is_modular_name(required.class_name) and required.model is not None:
-            for part in required.model.parts:
-                context.allowed.resolve(str(part.folder), None, f"the model's {part.name}")
-    except InvalidInput as error:
-        key = "model_name" if required.single_file is None else "from_single_file"
-        raise refuse(step, (*path, key), error.message, error.hint) from error
-    for lora in required.loras:
-        _check_weights(step, lora.file, ("pipeline", "loras", lora.index), context)
-    if required.ip_adapter is not None:
-        for each in required.ip_adapter.files:
-            _check_weights(step, each.file, ("pipeline", "ip_adapter"), context)
-    for name, definition in required.explicit.items():
-        _check_component(step, name, definition, required, context)
-    _check_quantized(step, required, context)
-    _check_dtype(step, required.loading.get("torch_dtype"), context)
-
-
-def _check_weights(step: ResolvedStep, file: Path | None, path: tuple[str | int, ...], context: RunContext) -> None:
-    """An adapter's file may be read, and holds nothing but numbers."""
-    if file is None:
-        return
-    try:
-        check_single_file(context.allowed.resolve(str(file), None, "the adapter"), context.options.allow_pickle)
-    except InvalidInput as error:
-        raise refuse(step, path, error.message, error.hint) from error
-
-
-def _check_component(
-    step: ResolvedStep, name: str, definition: Mapping[str, Value], required: RequiredPipeline, context: RunContext
-) -> None:
-    """A component that the workflow defines itself is of a class that may be loaded, from files that may be read."""
-    configuration, part = definition.get("configuration"), required.part(name)
-    try:
-        kind = context.types.component(
-            str(configuration.get("component_type")) if isinstance(configuration, dict) else ""
-        )
-        if part is not None and part.folder is not None:
-            context.allowed.resolve(str(part.folder), None, f"the component {name}")
-    except InvalidInput as error:
-        raise refuse(step, ("pipeline", name), error.message, error.hint) from error
-    try:
-        context.loader.quantization(kind, definition.get("quantization_config"))
-    except InvalidInput as error:
-        raise refuse(step, ("pipeline", name, "quantization_config"), error.message, error.hint) from error
-
-
-def _check_quantized(step: ResolvedStep, required: RequiredPipeline, context: RunContext) -> None:
-    """What a modular pipeline quantizes as it loads can be quantized in that way."""
-    for name, definition in required.quantization.items():
-        part = required.part(name)
-        if part is None or part.where_from == "download":
-            continue
-        try:
-            context.loader.quantization(context.loader.class_of(part.library, part.class_name), definition)
-        except InvalidInput as error:
-            path = ("pipeline", "configuration", "load_components", "quantization_config", name)
-            raise refuse(step, path, error.message, error.hint) from error
-
-
-def _check_dtype(step: ResolvedStep, dtype: Value, context: RunContext) -> None:
-    configuration = step.body.get("configuration")
-    path = dtype_path(configuration if isinstance(configuration, dict) else {})
-    for name, value in (dtype if isinstance(dtype, dict) else {"": dtype}).items():
-        if isinstance(value, str) and value != "auto":
-            try:
-                context.types.dtype(value)
-            except InvalidInput as error:
-                raise refuse(step, (*path, name) if name else path, error.message, error.hint) from error
 
 
 def _check_call(step: ResolvedStep, chosen: Any) -> None:
