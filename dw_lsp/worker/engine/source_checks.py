@@ -20,6 +20,20 @@ def check_sources(step: ResolvedStep, required: RequiredPipeline, folder: Path |
 
     Arguments: `folder` is that of the workflow file.
     """
+    _check_model(step, required, folder, context)
+    for lora in required.loras:
+        _check_weights(step, lora.file, ("pipeline", "loras", lora.index), context)
+    if required.ip_adapter is not None:
+        for each in required.ip_adapter.files:
+            _check_weights(step, each.file, ("pipeline", "ip_adapter"), context)
+    for name, definition in required.explicit.items():
+        _check_component(step, name, definition, required, context)
+    _check_quantized(step, required, context)
+    _check_dtype(step, required.loading.get("torch_dtype"), context)
+
+
+def _check_model(step: ResolvedStep, required: RequiredPipeline, folder: Path | None, context: RunContext) -> None:
+    """The model's folder or file may be read; of a modular one, the folders of its parts too."""
     path = ("pipeline", "from_pretrained_arguments")
     try:
         if required.model is not None:
@@ -35,15 +49,6 @@ def check_sources(step: ResolvedStep, required: RequiredPipeline, folder: Path |
     except InvalidInput as error:
         key = "model_name" if required.single_file is None else "from_single_file"
         raise refuse(step, (*path, key), error.message, error.hint) from error
-    for lora in required.loras:
-        _check_weights(step, lora.file, ("pipeline", "loras", lora.index), context)
-    if required.ip_adapter is not None:
-        for each in required.ip_adapter.files:
-            _check_weights(step, each.file, ("pipeline", "ip_adapter"), context)
-    for name, definition in required.explicit.items():
-        _check_component(step, name, definition, required, context)
-    _check_quantized(step, required, context)
-    _check_dtype(step, required.loading.get("torch_dtype"), context)
 
 
 def _check_weights(step: ResolvedStep, file: Path | None, path: tuple[str | int, ...], context: RunContext) -> None:
