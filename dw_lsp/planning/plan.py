@@ -15,8 +15,9 @@ from dw_lsp.planning.estimate import estimate, pipeline_calls
 from dw_lsp.planning.measured import Measurements
 from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
 from dw_lsp.planning.recall import Recall, listed
-from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, lora_parts, required_pipeline
+from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, lora_parts
 from dw_lsp.planning.step_store import StepStore
+from dw_lsp.planning.task_models import models_of, required_of
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.references import parse_reference, split_result
@@ -126,7 +127,7 @@ def plan(
     Raises `InvalidInput` when a model folder is named that is not there, or `last_step` names no step.
     """
     steps = steps_until(workflow, last_step)
-    required = {step.name: required_pipeline(step, folder) for step in steps if step.kind == "pipeline"}
+    required = {step.name: required_of(step, folder) for step in steps if step.kind == "pipeline" or models_of(step)}
     recall = None if store is None else Recall(store, folder, lambda step: required[step.name], seed)
     reused = {step.name for step in steps if recall is not None and recall.remembers(step)}
     needed = _needed(steps, reused, required)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dw_lsp.planning.artifact import Artifact, ObjectArtifact, member_of, plain_value
 from dw_lsp.planning.input_files import InputFiles
-from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
+from dw_lsp.planning.requirements import RequiredPipeline
 from dw_lsp.planning.step_keys import (
     base_seed,
     iteration_key,
@@ -22,6 +22,7 @@ from dw_lsp.planning.step_keys import (
     task_definition,
 )
 from dw_lsp.planning.step_store import StepStore
+from dw_lsp.planning.task_models import DRAWN, models_of, required_of
 from dw_lsp.text.parser import parse
 from dw_lsp.text.syntax_tree import Node, Value
 from dw_lsp.workflow.iteration import combinations
@@ -51,8 +52,8 @@ class Caller:
 class Recall:
     """Recalls the steps of one workflow, in their order.
 
-    Arguments: the store; the folder of the workflow file; the components that a pipeline step needs; the run's seed
-    (`None`: one that is yet to be drawn); what a calling workflow hands in.
+    Arguments: the store; the folder of the workflow file; the components that a pipeline step or a task needs; the
+    run's seed (`None`: one that is yet to be drawn); what a calling workflow hands in.
     """
 
     def __init__(
@@ -101,7 +102,11 @@ class Recall:
 
     def _task(self, step: ResolvedStep) -> tuple[str | None, int | None]:
         command = str(step.body.get("command"))
-        return task_definition(command, command == "gather_inputs" and "inputs" in step.body), None
+        required = self._required(step) if models_of(step) else None
+        seed = base_seed(step, step.body, self._seed) if command in DRAWN else None
+        if seed is None and command in DRAWN:
+            return None, None
+        return task_definition(command, command == "gather_inputs" and "inputs" in step.body, required), seed
 
     def _pipeline(self, step: ResolvedStep) -> tuple[str | None, int | None]:
         definer, definition = self._pipelines.get(str(step.body.get("reference_name", step.name)), (None, None))
@@ -177,7 +182,7 @@ def listed(step: ResolvedStep, key: str) -> list[str]:
 
 
 def _required_in(folder: Path) -> Callable[[ResolvedStep], RequiredPipeline]:
-    return lambda step: required_pipeline(step, folder)
+    return lambda step: required_of(step, folder)
 
 
 def _read(path: Path) -> Node | None:

@@ -124,16 +124,16 @@ def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeli
     model = None
     if model_name is not None:
         place = ("pipeline", "from_pretrained_arguments", "model_name")
-        model = _find(step, model_name, keywords, folder, place, modular)
+        model = find_source(step, model_name, keywords, folder, place, modular)
     parts = list(_of_model(model, keywords, set(explicit), configuration, quantization))
     parts += [_explicit_part(step, name, definition, folder) for name, definition in explicit.items()]
     parts = [_cut(part, _object(_object(configuration.get("components")).get(part.name))) for part in parts]
     if model is None and (model_name or single_file):
-        parts.insert(0, _unseen(class_name, model_name or single_file or "", keywords, folder))
+        parts.insert(0, unseen_part(class_name, model_name or single_file or "", keywords, folder))
     loras, adapter = required_loras(step, folder), required_ip_adapter(step, folder)
     if adapter is not None and adapter.encoder is not None and not any(part.name == _ENCODER for part in parts):
         encoder = read_part(_ENCODER, "transformers", "CLIPVisionModelWithProjection", adapter.encoder, None)
-        parts.append(_part(encoder, keywords))
+        parts.append(required_part(encoder, keywords))
     return RequiredPipeline(
         class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras, adapter, quantization
     )
@@ -153,7 +153,7 @@ def _of_model(
     for part in model.parts if model else ():
         if _wanted(part, without) and (names is None or part.name in names):
             quantized = {"quantization_config": quantization[part.name]} if part.name in quantization else {}
-            yield _part(part, {**own, **quantized})
+            yield required_part(part, {**own, **quantized})
 
 
 def _cut(part: RequiredComponent, settings: Mapping[str, Value]) -> RequiredComponent:
@@ -168,7 +168,7 @@ def _wanted(part: ModelPart, without: set[str]) -> bool:
     return part.name not in without and part.name not in SCHEDULER_NAMES
 
 
-def _find(
+def find_source(
     step: ResolvedStep,
     name: str,
     keywords: Mapping[str, Value],
@@ -195,7 +195,7 @@ def _find(
     return found
 
 
-def _part(part: ModelPart, keywords: Mapping[str, Value]) -> RequiredComponent:
+def required_part(part: ModelPart, keywords: Mapping[str, Value]) -> RequiredComponent:
     loading = _loading_of(part.name, keywords)
     if part.library == "transformers" and not part.weights.bytes:
         loading.pop("torch_dtype", None)  # Of a tokenizer or a processor; weights are what has a precision.
@@ -233,10 +233,12 @@ def _explicit_part(
     source = _text(loading.get("model_name"))
     model = None
     if source is not None:
-        model = _find(step, source, keywords, folder, ("pipeline", name, "from_pretrained_arguments", "model_name"))
+        model = find_source(
+            step, source, keywords, folder, ("pipeline", name, "from_pretrained_arguments", "model_name")
+        )
     part = model.parts[0] if model is not None and len(model.parts) == 1 else None
     if part is None:
-        return _unseen(class_name, source or _text(loading.get("from_single_file")) or "", keywords, folder, name)
+        return unseen_part(class_name, source or _text(loading.get("from_single_file")) or "", keywords, folder, name)
     size = dtype_bytes(keywords.get("torch_dtype"))
     simple = class_name.rpartition(".")[2]
     return RequiredComponent(
@@ -252,7 +254,7 @@ def _explicit_part(
     )
 
 
-def _unseen(
+def unseen_part(
     class_name: str, source: str, keywords: Mapping[str, Value], folder: Path | None, name: str | None = None
 ) -> RequiredComponent:
     """A component, or all of a model, whose files cannot be looked at: its source's name stands for them."""

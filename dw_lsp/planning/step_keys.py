@@ -89,9 +89,15 @@ def pipeline_definition(
     return content_digest("pipeline" + canonical(told))
 
 
-def task_definition(command: str, whole_items: bool) -> str:
-    """What a task is, its arguments left out. Arguments: `whole_items`: each item of `inputs` is a result as it is."""
-    return f"task {command} {whole_items}"
+def task_definition(command: str, whole_items: bool, required: RequiredPipeline | None = None) -> str | None:
+    """What a task is, its arguments left out; `None` when its models are not here yet.
+
+    Arguments: `whole_items`: each item of `inputs` is a result as it is; `required` are the models of a task with some.
+    """
+    parts = () if required is None else required.parts
+    if any(part.where_from == "download" for part in parts):
+        return None
+    return " ".join(["task", command, str(whole_items), *(part.key for part in parts)])
 
 
 def iteration_key(

@@ -216,7 +216,8 @@ class _Run:
         self._workflow_run.carry_out()
 
     def _estimated(self, prepared: PreparedWorkflow) -> RunEstimate | None:
-        defined = {name: (each.step, each.required) for name, each in prepared.pipelines.items()}
+        with_models = {**prepared.pipelines, **prepared.tasks}
+        defined = {name: (each.step, each.required) for name, each in with_models.items()}
         calls = pipeline_calls(prepared.steps, defined)
         found = estimate(calls, self._resources.device.type, self._resources.measurements)
         if found is None:

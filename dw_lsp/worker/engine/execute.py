@@ -12,6 +12,7 @@ from typing import Any
 from dw_lsp.planning.artifact import Artifact
 from dw_lsp.planning.output_names import safe_name
 from dw_lsp.planning.step_keys import base_seed, takes_no_generator
+from dw_lsp.planning.task_models import DRAWN
 from dw_lsp.protocol import StepEnded, StepOutcome, StepSummary
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.cancellation import RunCancelled
@@ -28,6 +29,7 @@ from dw_lsp.worker.engine.pipeline_steps import (
     load_part,
     ready_pipeline,
 )
+from dw_lsp.worker.engine.pipelines import Loaded
 from dw_lsp.worker.engine.prepare import PreparedPipeline, PreparedWorkflow, prepare
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.publishing import Iteration, Publisher
@@ -37,7 +39,7 @@ from dw_lsp.worker.engine.remembering import Finished
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.sparing_calls import SparingCalls
 from dw_lsp.worker.engine.sub_workflows import error_in_child, handed_over, read_child, understand
-from dw_lsp.worker.tasks.registry import run_task
+from dw_lsp.worker.engine.task_calls import TaskCalls
 from dw_lsp.workflow.iteration import combinations
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
@@ -81,7 +83,9 @@ class WorkflowRun:
             artifacts = self._run_step(step)
             self._results.keep(step.name, artifacts)
             self._results.release(no_longer_read.get(step.index, ()))
-            if step.release_pipeline:
+            if step.release_models:
+                self._release_models()
+            if step.release_pipeline or step.release_models:
                 self._release_pipeline(step)
         return artifacts
 
@@ -227,12 +231,15 @@ class WorkflowRun:
             place = definer.step.place("pipeline", "from_pretrained_arguments")
             doing = f"{definer.required.class_name} cannot be loaded"
             raise StepFailed(doing, definer.step.name, place, error) from error
-        self._step_load_seconds += loaded.seconds
-        self.load_seconds += loaded.seconds
+        self._note_loaded(loaded)
         self._shared.update(
             {name: (loaded.keys[name], loaded.live[name]) for name in definer.shared & loaded.live.keys()}
         )
         return ready_pipeline(pipeline, loaded, definer.step, context, relief)
+
+    def _note_loaded(self, loaded: Loaded) -> None:
+        self._step_load_seconds += loaded.seconds
+        self.load_seconds += loaded.seconds
 
     def _bring_shared(self, definer: PreparedPipeline, reporter: StepReporter) -> None:
         """Load what an earlier step shares where that step itself did not have to be carried out."""
@@ -270,6 +277,13 @@ class WorkflowRun:
                 if part.key not in kept:
                     self._context.resources.components.drop(part.key)
 
+    def _release_models(self) -> None:
+        """Forget what tasks have loaded, in this run or before."""
+        resources = self._context.resources
+        for key in resources.task_models:
+            resources.components.drop(key)
+        resources.task_models.clear()
+
     # ------------------------------------------------------------ tasks
 
     def _task(self, step: ResolvedStep, reporter: StepReporter) -> Generator[Iteration, None, None]:
@@ -281,31 +295,28 @@ class WorkflowRun:
             items = inputs if isinstance(inputs, list) else [inputs]
             chosen = [each for item in items for each in self._combinations(step, item, "inputs")]
         whole_items = command == "gather_inputs" and inputs is not None
+        models, seed = self._keys.models_of(step, reporter), None
+        if command in DRAWN:
+            seed = base_seed(step, step.body, self._seed)
+        folder = self._prepared.source.folder
+        calls = TaskCalls(step, models, folder, self._context, reporter, self._note_loaded, self._notes)
         for index, arguments in enumerate(chosen):
             reporter.begin_iteration(index, len(chosen))
-            key = self._keys.of_task(command, whole_items, arguments)
+            own = None if seed is None else (seed + index) % LARGEST_SEED
+            key = self._keys.of_task(command, whole_items, arguments, models, own)
             if (known := self._keys.recall(key)) is not None:
                 yield known
                 continue
             self._begin_work()
             reporter.phase("task", command)
             started = time.monotonic()
-            answer = self._live_values(arguments) if whole_items else self._task_answer(step, command, arguments)
+            if whole_items:
+                answer = self._live_values(arguments)
+            else:
+                answer = calls.answer(self._live(step, self._context.arguments_of(folder), arguments), own)
             separate = isinstance(answer, list) and not whole_items
             results = [answer] if whole_items else of_task(answer)
-            yield fresh(results, key, None, time.monotonic() - started, separate=separate)
-
-    def _task_answer(self, step: ResolvedStep, command: str, arguments: Any) -> Any:
-        folder = self._prepared.source.folder
-        live = self._live(step, self._context.arguments_of(folder), arguments)
-        try:
-            return run_task(command, live, self._context.media_of(folder))
-        except InvalidInput as error:
-            raise InvalidInput(error.message, error.range or step.range, step.name, error.hint) from error
-        except ValueError as error:
-            raise InvalidInput(str(error), step.place("task", "arguments"), step.name) from error
-        except Exception as error:
-            raise StepFailed(f"the task {command} failed", step.name, step.place("task", "command"), error) from error
+            yield fresh(results, key, own, time.monotonic() - started, separate=separate)
 
     # ------------------------------------------------------------ called workflows
 

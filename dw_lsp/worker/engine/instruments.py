@@ -64,7 +64,7 @@ class Instruments:
         for name, component in self._pipeline.components.items():
             if isinstance(component, torch.nn.Module):
                 self._watch_phase(name, component)
-                for block in _blocks_of(component):
+                for block in blocks_of(component):
                     self._handles.append(block.register_forward_pre_hook(self._stop_if_asked))
             elif callable(getattr(type(component), "step", None)) and hasattr(component, "timesteps"):
                 self._watch_scheduler(component)
@@ -228,7 +228,8 @@ class _Bar:
 _BLOCKS: weakref.WeakKeyDictionary[torch.nn.Module, tuple[torch.nn.Module, ...]] = weakref.WeakKeyDictionary()
 
 
-def _blocks_of(module: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+def blocks_of(module: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
+    """The blocks that a model goes through one after another: between two of them it can be stopped."""
     if module not in _BLOCKS:
         _BLOCKS[module] = tuple(_blocks(module))
     return _BLOCKS[module]

@@ -62,7 +62,9 @@ class Loader:
         if not real.is_dir():
             raise InvalidInput(f"the model has no folder {folder.name!r} for its {part.name} (looked for at {folder})")
         if not issubclass(kind, torch.nn.Module):
-            return kind.from_pretrained(real)
+            # Asked for code that comes with a model, a class that chooses another by itself would ask on the terminal.
+            chooses = kind.__name__.startswith("Auto")
+            return kind.from_pretrained(real, **({"trust_remote_code": False} if chooses else {}))
         self._allowed.check_links(real, f"the model's {part.name}")
         self._check_weights(real, part.name)
         given = self._model_keywords(kind, real, part.name, keywords)

@@ -6,7 +6,7 @@ import dataclasses
 import difflib
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from dw_lsp.planning.input_files import FROM_FILE, location_of, names_media
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.planning.step_keys import sound_arguments
+from dw_lsp.planning.task_models import models_of
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.devices import named_device
@@ -29,11 +30,14 @@ from dw_lsp.worker.engine.schedulers import check_schedulers
 from dw_lsp.worker.engine.source_checks import check_sources
 from dw_lsp.worker.engine.sub_workflows import Source, error_in_child, read_child, understand
 from dw_lsp.worker.engine.support import check_step, walk_values
+from dw_lsp.worker.engine.task_models import checked_models
 from dw_lsp.worker.tasks.registry import check_arguments
 from dw_lsp.workflow.identity import canonical
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
 
 logger = logging.getLogger(__name__)
+
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,16 @@ class PreparedPipeline:
 
 @dataclass(frozen=True)
 class PreparedWorkflow:
-    """A workflow that has been checked: the steps to run, and what was found out about its pipelines by step name."""
+    """A workflow that has been checked: the steps to run, and what was found out about its pipelines by step name.
+
+    `tasks` has the steps among them that are tasks with models.
+    """
 
     source: Source
     workflow: ResolvedWorkflow
     steps: tuple[ResolvedStep, ...]
     pipelines: Mapping[str, PreparedPipeline]
+    tasks: Mapping[str, PreparedPipeline] = field(default_factory=dict)
 
 
 def prepare(
@@ -72,6 +80,7 @@ def prepare(
     """
     steps = steps_until(workflow, last)
     pipelines: dict[str, PreparedPipeline] = {}
+    tasks: dict[str, PreparedPipeline] = {}
     names = dict.fromkeys(handed)
     for step in steps:
         context.cancellation.check()
@@ -86,9 +95,12 @@ def prepare(
             _check_reference(step, steps, pipelines)
         elif step.kind == "task":
             _check_files(step, context.media_of(source.folder))
+            if models_of(step):
+                required = checked_models(step, source.folder, context)
+                tasks[step.name] = PreparedPipeline(step, None, required, _NONE, _NONE, source.folder)
         else:
             _check_child(step, source, context)
-    return PreparedWorkflow(source, workflow, steps, pipelines)
+    return PreparedWorkflow(source, workflow, steps, pipelines, tasks)
 
 
 def _check_text(step: ResolvedStep, names: Collection[str], context: RunContext, handed: Collection[str]) -> None:

@@ -41,6 +41,11 @@ class IterationKeys:
         self._pipelines[name] = obtain(self._pipelines[name], self._context, reporter)
         return self._pipelines[name]
 
+    def models_of(self, step: ResolvedStep, reporter: StepReporter) -> PreparedPipeline | None:
+        """The models of a task, once they are on this machine; `None` for a task without."""
+        prepared = self._prepared.tasks.get(step.name)
+        return None if prepared is None else obtain(prepared, self._context, reporter)
+
     def of_pipeline(self, definer: PreparedPipeline, arguments: Any, seed: int | None) -> str | None:
         """The key of one call; `None` if no two such calls are the same."""
         definition = None if seed is None else self._definition(definer)
@@ -52,9 +57,17 @@ class IterationKeys:
         definition = None if seed is None else self._definition(definer, _NOTHING if encoded else DECODING)
         return None if definition is None else self._key(f"latents {definition}", arguments, seed, _NOTHING)
 
-    def of_task(self, command: str, whole_items: bool, arguments: Any) -> str | None:
-        """The key of one call of a task."""
-        return self._key(task_definition(command, whole_items), arguments, None, path_arguments(command))
+    def of_task(
+        self,
+        command: str,
+        whole_items: bool,
+        arguments: Any,
+        models: PreparedPipeline | None = None,
+        seed: int | None = None,
+    ) -> str | None:
+        """The key of one call of a task. Arguments: `models` are those that it computes with, `seed` that of a draw."""
+        definition = task_definition(command, whole_items, None if models is None else models.required)
+        return None if definition is None else self._key(definition, arguments, seed, path_arguments(command))
 
     def owner_of(self, name: str, reader: PreparedPipeline) -> PreparedPipeline | None:
         """The step before `reader` that shares a component of that name."""

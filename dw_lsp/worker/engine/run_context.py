@@ -33,6 +33,7 @@ class Resources:
     """What outlives a run: the components, the device, how latents are shown (by the autoencoder's key).
 
     `single_files` notes which components came out of a single file: its key -> component name -> component key.
+    `task_models` are the keys of components that tasks have loaded.
     """
 
     components: Components
@@ -46,6 +47,7 @@ class Resources:
     ip_adapters: IpAdapters = field(default_factory=IpAdapters)
     measurements: Measurements = field(default_factory=Measurements)
     prompts: Prompts = field(default_factory=Prompts)
+    task_models: set[str] = field(default_factory=set)
     computing: ComputingThread = field(default_factory=ComputingThread)
 
     def memory_of(self, output_directory: Path) -> StepMemory:

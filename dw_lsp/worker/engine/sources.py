@@ -18,7 +18,7 @@ import torch
 
 from dw_lsp.catalog.models import file_identity
 from dw_lsp.planning.loras import USUAL_NAME
-from dw_lsp.planning.requirements import required_pipeline
+from dw_lsp.planning.task_models import required_of
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Range, Value
 from dw_lsp.worker.engine.components import Resident, settle_garbage
@@ -36,7 +36,7 @@ from dw_lsp.workflow.resolved import InvalidInput
 
 logger = logging.getLogger(__name__)
 
-_WEIGHTS = ("*.json", "*.txt", "*.model", "*.safetensors")
+_WEIGHTS = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
 _PICKLES = ("*.bin",)
 #: Keywords that say which files of a repository are meant.
 _WHICH = ("variant", "revision")
@@ -63,7 +63,7 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
         loading: Mapping[str, Value] = keywords if isinstance(keywords, dict) else {}
         source = str(loading.get("model_name"))
         reporter.phase("downloading", source)
-        place = step.place("pipeline", name, "from_pretrained_arguments", "model_name")
+        place = step.place(step.kind, name, "from_pretrained_arguments", "model_name")
         with _told(source, place, step.name), _watched(reporter):
             _download_component(source, loading, context)
     for lora in absent:
@@ -85,7 +85,7 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
         }
         with _told(file.source, place, step.name), _watched(reporter):
             _download_weights(entry, encoder="image_encoder")
-    renewed = required_pipeline(step, prepared.folder)
+    renewed = required_of(step, prepared.folder)
     still = [part.name for part in renewed.parts if part.where_from == "download"]
     still += [lora.source for lora in renewed.loras if lora.file is None]
     if still:
@@ -94,7 +94,8 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
             step.place("pipeline", "from_pretrained_arguments"),
             step.name,
         )
-    return dataclasses.replace(prepared, required=renewed, chosen=pipeline_class(renewed, context.types))
+    chosen = None if step.kind == "task" else pipeline_class(renewed, context.types)
+    return dataclasses.replace(prepared, required=renewed, chosen=chosen)
 
 
 def _download_pipeline(chosen: Any, name: str, loading: Mapping[str, Value], context: RunContext) -> None:

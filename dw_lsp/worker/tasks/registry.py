@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal, Union
 
 from PIL import Image
 
-from dw_lsp.worker.tasks import border, gather, grid, qr_code, resize, sound, text, video
+from dw_lsp.worker.tasks import border, depth, gather, grid, language, qr_code, resize, sound, text, video
 from dw_lsp.worker.tasks.constraints import MediaReader, Task
+from dw_lsp.worker.tasks.models import Models
 from dw_lsp.workflow.format.commands import COMMANDS
 
 TASKS: Mapping[str, Task] = {
@@ -27,6 +28,9 @@ TASKS: Mapping[str, Task] = {
     "concat_videos": Task(video.concat_videos),
     "crossfade_audio": Task(sound.crossfade_audio),
     "crop_square": Task(resize.crop_square),
+    "depth": Task(depth.depth),
+    "depth_estimator": Task(depth.depth_estimator),
+    "depth_estimator_tensor": Task(depth.depth_estimator_tensor),
     "extract_sections": Task(text.extract_sections),
     "format_chat_message": Task(text.format_chat_message),
     "gather_images": Task(gather.gather_images, together=gather.check_gather_images),
@@ -37,6 +41,7 @@ TASKS: Mapping[str, Task] = {
     "get_frame": Task(video.get_frame),
     "get_image_size": Task(resize.get_image_size),
     "get_last_frame": Task(video.get_last_frame),
+    "image_to_text": Task(language.image_to_text),
     "ingredients_grid": Task(grid.ingredients_grid),
     "loop_frames": Task(video.loop_frames),
     "pair_audio": Task(sound.pair_audio),
@@ -49,8 +54,10 @@ TASKS: Mapping[str, Task] = {
     "select": Task(gather.select, together=gather.check_select),
     "slice_audio": Task(sound.slice_audio, together=sound.check_slice_audio),
     "strip_exif": Task(resize.strip_exif),
+    "text_generation": Task(language.text_generation),
     "trim_video": Task(video.trim_video),
     "video_frames": Task(video.video_frames),
+    "zoe_depth": Task(depth.zoe_depth),
 }
 
 
@@ -81,7 +88,7 @@ def parameters(command: str) -> tuple[Mapping[str, Parameter], bool]:
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:
             anything = True
-        elif hints[parameter.name] is not MediaReader:
+        elif hints[parameter.name] not in (MediaReader, Models):
             required = parameter.default is inspect.Parameter.empty
             found[parameter.name] = Parameter(parameter.name, hints[parameter.name], required)
     return found, anything
@@ -128,10 +135,11 @@ def check_arguments(
     return None if message is None else ArgumentProblem(None, message)
 
 
-def run_task(command: str, arguments: Mapping[str, Any], media: MediaReader) -> Any:
+def run_task(command: str, arguments: Mapping[str, Any], media: MediaReader, models: Models | None = None) -> Any:
     """Carry out a command.
 
-    Arguments: `arguments` are live values (images are loaded), `media` is handed to the commands that read files.
+    Arguments: `arguments` are live values (images are loaded), `media` is handed to the commands that read files,
+    `models` to those that compute with some.
     Raises `ValueError`, with a sentence for people, when a value does not fit.
     """
     problem = check_arguments(command, arguments)
@@ -139,7 +147,8 @@ def run_task(command: str, arguments: Mapping[str, Any], media: MediaReader) -> 
         raise ValueError(problem.message)
     function = TASKS[command].function
     hints = typing.get_type_hints(function)
-    handed = {name: media for name, annotation in hints.items() if annotation is MediaReader}
+    known = {MediaReader: media, Models: models}
+    handed = {name: known[annotation] for name, annotation in hints.items() if annotation in known}
     return function(**handed, **arguments)
 
 
