@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
+from dw_lsp.planning.chains import chain_of, segment_name
 from dw_lsp.planning.estimate import Estimate as Need
 from dw_lsp.planning.estimate import estimate, pipeline_calls
 from dw_lsp.planning.measured import Measurements
@@ -140,7 +141,10 @@ def plan(
         PlannedStep(step.name, step.kind, counts.iterations(step), "reuse" if step.name in reused else "run")
         for step in steps
     )
+    folders = output_directory / safe_name(workflow.id) / RUN_FOLDER
+    segments = [name for step in steps if step.name not in reused for name in _kept_segments(workflow, step, counts)]
     writes = tuple(name for step in steps for name in _writes(workflow, step, counts, output_directory))
+    writes = (*writes, *(str(folders / name) for name in segments))
     running = tuple(step for step in steps if step.name not in reused)
     by_name = {step.name: step for step in steps}
     defined = {name: (by_name[name], each) for name, each in required.items()}
@@ -265,10 +269,22 @@ def _results_used(value: Value) -> list[str]:
     return []
 
 
+def _kept_segments(workflow: ResolvedWorkflow, step: ResolvedStep, counts: Counts) -> list[str]:
+    """The files of a chain's segments that are there when the run is over."""
+    chain = chain_of(step) if step.kind in ("pipeline", "pipeline_reference") else None
+    if chain is None or not (chain.save and chain.keep) or chain.segments is None:
+        return []
+    stem = f"{safe_name(workflow.id)}-{safe_name(step.name)}"
+    iterations = range(counts.iterations(step) or 0)
+    return [segment_name(stem, each, segment) for each in iterations for segment in range(chain.segments)]
+
+
 def _results_of(step: ResolvedStep, iterations: int) -> int | None:
     """The number of artifacts of a step, where its own text decides it."""
     arguments = step.body.get("arguments")
     values = arguments if isinstance(arguments, dict) else {}
+    if step.body.get("chain") is not None:
+        return iterations
     if step.kind in ("pipeline", "pipeline_reference"):
         prompt = values.get("prompt")
         images = next((values[key] for key in BATCHES if key in values), 1)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dw_lsp.planning.artifact import Artifact, ObjectArtifact, member_of, plain_value
+from dw_lsp.planning.chains import chain_of, chained_arguments
 from dw_lsp.planning.input_files import InputFiles
 from dw_lsp.planning.requirements import RequiredPipeline
 from dw_lsp.planning.step_keys import (
@@ -26,7 +27,7 @@ from dw_lsp.planning.task_models import DRAWN, models_of, required_of
 from dw_lsp.text.parser import parse
 from dw_lsp.text.syntax_tree import Node, Value
 from dw_lsp.workflow.iteration import combinations
-from dw_lsp.workflow.references import Reference, split_result
+from dw_lsp.workflow.references import Reference, parse_reference, split_result
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 from dw_lsp.workflow.substitution import resolve
 
@@ -89,10 +90,16 @@ class Recall:
         definition, seed = self._task(step) if step.kind == "task" else self._pipeline(step)
         if definition is None:
             return None
+        chain = chain_of(step) if step.kind != "task" else None
+        prompts = [] if chain is None else [self._first(prompt) for prompt in chain.prompts]
+        if chain is not None:
+            definition = chain.definition(definition)
         found: list[Artifact] = []
         paths = path_arguments(str(step.body.get("command")))
         for index, arguments in enumerate(self._iterations(step)):
             own = None if seed is None else (seed + index) % LARGEST_SEED
+            if chain is not None:
+                arguments = chained_arguments(arguments, prompts)
             key = iteration_key(definition, arguments, own, self._around, self._files, paths)
             entry = None if key is None else self._store.find(key)
             if entry is None:
@@ -160,6 +167,13 @@ class Recall:
             return combinations(step.body.get("arguments"), self._of)
         items = inputs if isinstance(inputs, list) else [inputs]
         return [each for item in items for each in combinations(item, self._of)]
+
+    def _first(self, value: Value) -> object:
+        """A text, or the first of the results that it refers to."""
+        reference = parse_reference(value) if isinstance(value, str) else None
+        if reference is None or reference.kind != "previous_result":
+            return value
+        return next(iter(self._of(reference)))
 
     def _of(self, reference: Reference) -> Sequence[object]:
         name, asked = split_result(reference.target, self._artifacts)

@@ -29,7 +29,16 @@ from dw_lsp.workflow.resolved import ResolvedStep
 KEY_FORMAT = 2
 #: Members of a pipeline that are in its key in a form of their own, or say nothing about its results.
 _OWN_FORM = frozenset(
-    {"arguments", "from_pretrained_arguments", "seed", "shared_components", "configuration", "loras", "ip_adapter"}
+    {
+        "arguments",
+        "from_pretrained_arguments",
+        "seed",
+        "shared_components",
+        "configuration",
+        "loras",
+        "ip_adapter",
+        "chain",
+    }
 )
 _FREE_CONFIGURATION = frozenset({"shared_components", "component_type"})
 #: Members of a configuration that say how latents are decoded and where, not what they are.

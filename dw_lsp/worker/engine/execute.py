@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dw_lsp.planning.artifact import Artifact
+from dw_lsp.planning.chains import Chain, Round, chain_of
 from dw_lsp.planning.output_names import safe_name
 from dw_lsp.planning.step_keys import base_seed, takes_no_generator
 from dw_lsp.planning.task_models import DRAWN
@@ -18,6 +19,7 @@ from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.cancellation import RunCancelled
 from dw_lsp.worker.engine.artifact_codec import CannotRestore, live_values
 from dw_lsp.worker.engine.artifacts import of_pipeline, of_task
+from dw_lsp.worker.engine.chains import CallOnce, ChainRun
 from dw_lsp.worker.engine.cleanup import after_step
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.manifest import RepeatableRun
@@ -34,13 +36,14 @@ from dw_lsp.worker.engine.prepare import PreparedPipeline, PreparedWorkflow, pre
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.publishing import Iteration, Publisher
 from dw_lsp.worker.engine.recalling import LARGEST_SEED, IterationKeys, fresh
-from dw_lsp.worker.engine.references import Results, read_last_by
+from dw_lsp.worker.engine.references import Results, is_result, read_last_by
 from dw_lsp.worker.engine.remembering import Finished
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.sparing_calls import SparingCalls
 from dw_lsp.worker.engine.sub_workflows import error_in_child, handed_over, read_child, understand
 from dw_lsp.worker.engine.task_calls import TaskCalls
 from dw_lsp.workflow.iteration import combinations
+from dw_lsp.workflow.references import parse_reference
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 
@@ -133,11 +136,14 @@ class WorkflowRun:
         except CannotRestore as error:
             raise self._lost(error) from error
         finally:
-            if iteration.key is not None and not iteration.reused:
-                finished = Finished(
-                    iteration.artifacts, iteration.contents, iteration.separate, iteration.seed, iteration.seconds
-                )
-                self._context.memory.remember(iteration.key, finished)
+            self._remember(iteration)
+
+    def _remember(self, iteration: Iteration) -> None:
+        if iteration.key is not None and not iteration.reused:
+            finished = Finished(
+                iteration.artifacts, iteration.contents, iteration.separate, iteration.seed, iteration.seconds
+            )
+            self._context.memory.remember(iteration.key, finished)
 
     def _live_values(self, value: Any) -> Any:
         try:
@@ -185,22 +191,61 @@ class WorkflowRun:
         chosen = self._combinations(step, step.body.get("arguments"), "arguments")
         seed = None if takes_no_generator(step) else base_seed(step, step.body, self._seed)
         definer = self._keys.pipeline_of(step, reporter)
-        calls = self._calls(step, definer, reporter)
+        calls, chain = self._calls(step, definer, reporter), chain_of(step)
+
+        def once(arguments: Mapping[str, Any], own: int | None) -> Iteration:
+            key = self._keys.of_pipeline(definer, arguments, own)
+            if (known := self._keys.recall(key)) is not None:
+                return known
+            self._begin_work()
+            live = self._live(step, values, arguments)
+            started = time.monotonic()
+            call = Call(live, own, self._keys.of_latents(definer, arguments, own))
+            output = of_pipeline(calls.call(call), calls.facts(call))
+            # What was made otherwise than the text says must not be taken for it later.
+            return fresh(output, key if calls.as_written else None, own, time.monotonic() - started)
+
         with calls:
             for index, arguments in enumerate(chosen):
-                reporter.begin_iteration(index, len(chosen))
                 own = None if seed is None else (seed + index) % LARGEST_SEED
-                key = self._keys.of_pipeline(definer, arguments, own)
-                if (known := self._keys.recall(key)) is not None:
-                    yield known
+                if chain is None:
+                    reporter.begin_iteration(index, len(chosen))
+                    yield once(arguments, own)
                     continue
-                self._begin_work()
-                live = self._live(step, values, arguments)
-                started = time.monotonic()
-                call = Call(live, own, self._keys.of_latents(definer, arguments, own))
-                output = of_pipeline(calls.call(call), calls.facts(call))
-                # What was made otherwise than the text says must not be taken for it later.
-                yield fresh(output, key if calls.as_written else None, own, time.monotonic() - started)
+                prompts = [self._first(step, prompt) for prompt in chain.prompts]
+                turn = Round(index, len(chosen), arguments, prompts, own)
+                yield self._chained(chain, definer, turn, once, calls, reporter)
+
+    def _chained(
+        self, chain: Chain, definer: PreparedPipeline, turn: Round, once: CallOnce, calls: SparingCalls,
+        reporter: StepReporter,
+    ) -> Iteration:  # fmt: skip
+        """The film of a chain, whose segments are remembered one by one: one that was broken off goes on from there."""
+        key = self._keys.of_chain(definer, chain, turn)
+        if (known := self._keys.recall(key)) is not None:
+            return known
+
+        def segment(arguments: Mapping[str, Any], own: int | None) -> Iteration:
+            made = once(arguments, own)
+            self._remember(made)
+            return made
+
+        context, started, step = self._context, time.monotonic(), calls.step
+        prefix = self._caller.prefix if self._caller else ""
+        stem = f"{prefix}{safe_name(self.repeatable.workflow.id)}-{safe_name(step.name)}"
+        run = ChainRun(chain, step, segment, self._live_values, reporter, context.types, context.folder, stem)
+        film = run.film(turn)
+        return fresh([film], key if calls.as_written else None, turn.seed, time.monotonic() - started)
+
+    def _first(self, step: ResolvedStep, value: Value) -> Any:
+        """A text, or the first of the results that it refers to."""
+        if not is_result(value):
+            return value
+        reference = parse_reference(str(value))
+        found = self._results.of(reference) if reference is not None else ()
+        if not found:
+            raise InvalidInput(f"{value!r} gives nothing", step.place(step.kind, "chain", "prompts"), step.name)
+        return found[0]
 
     def _calls(self, step: ResolvedStep, definer: PreparedPipeline, reporter: StepReporter) -> SparingCalls:
         return SparingCalls(

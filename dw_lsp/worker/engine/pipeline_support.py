@@ -39,6 +39,7 @@ PIPELINE = frozenset(
         "configuration",
         "from_pretrained_arguments",
         "arguments",
+        "chain",
         "scheduler",
         "audio_scheduler",
         "ip_adapter",

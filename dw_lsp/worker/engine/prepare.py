@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dw_lsp.planning.chains import chain_of
 from dw_lsp.planning.input_files import FROM_FILE, location_of, names_media
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
@@ -185,7 +186,7 @@ def _definition(step: ResolvedStep) -> str:
     """All of a pipeline but its call."""
     if "definition" not in step.facts:
         step.facts["definition"] = canonical(
-            {key: value for key, value in step.body.items() if key not in ("arguments", "seed")}
+            {key: value for key, value in step.body.items() if key not in ("arguments", "chain", "seed")}
         )
     return str(step.facts["definition"])
 
@@ -197,7 +198,13 @@ def _check_call(step: ResolvedStep, chosen: Any) -> None:
         return
     check_output(step, chosen)
     known, anything = call_parameters(chosen)
-    for key in arguments:
+    asked: dict[str, tuple[str, ...]] = {key: (step.kind, "arguments", key) for key in arguments}
+    if (chain := chain_of(step)) is not None:
+        # Found out before the first segment, which may take minutes.
+        asked.setdefault(chain.argument, (step.kind, "chain", "segment_argument"))
+        if chain.prompts:
+            asked.setdefault("prompt", (step.kind, "chain", "prompts"))
+    for key, path in asked.items():
         if key in known:
             continue
         close = difflib.get_close_matches(key, known, 1)
@@ -207,7 +214,7 @@ def _check_call(step: ResolvedStep, chosen: Any) -> None:
             logger.warning("%s names no argument %r, so it may have no effect%s", chosen.__name__, key, advice)
         else:
             message = f"{chosen.__name__} has no argument {key!r}{advice}"
-            raise refuse(step, (step.kind, "arguments", key), message, f"It has {', '.join(known)}.")
+            raise refuse(step, path, message, f"It has {', '.join(known)}.")
 
 
 def _names(step: ResolvedStep, settings: Mapping[str, Value], key: str) -> frozenset[str]:

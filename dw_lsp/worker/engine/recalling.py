@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dw_lsp.planning.chains import Chain, Round, chained_arguments
 from dw_lsp.planning.input_files import InputFiles, names_media
 from dw_lsp.planning.step_keys import (
     DECODING,
@@ -50,6 +51,15 @@ class IterationKeys:
         """The key of one call; `None` if no two such calls are the same."""
         definition = None if seed is None else self._definition(definer)
         return None if definition is None else self._key(definition, arguments, seed, _NOTHING)
+
+    def of_chain(self, definer: PreparedPipeline, chain: Chain, turn: Round) -> str | None:
+        """The key of a whole chain: of the film that its segments are joined to."""
+        definition = None if turn.seed is None else self._definition(definer)
+        if definition is None:
+            return None
+        return self._key(
+            chain.definition(definition), chained_arguments(turn.arguments, turn.prompts), turn.seed, _NOTHING
+        )
 
     def of_latents(self, definer: PreparedPipeline, arguments: Any, seed: int | None) -> str | None:
         """The key of what one call denoises: how that is decoded then does not count, unless pictures are encoded."""

@@ -27,7 +27,7 @@ def results_read(step: ResolvedStep) -> list[tuple[str, tuple[PathPart, ...]]]:
 
 def _results_read(step: ResolvedStep) -> list[tuple[str, tuple[PathPart, ...]]]:
     found = []
-    for name in ("arguments", "inputs"):
+    for name in ("arguments", "inputs", "chain"):
         for path, _, value in walk_values(step.body.get(name), (step.kind, name)):
             if is_result(value):
                 found.append((str(value).removeprefix(PREVIOUS), path))

@@ -58,7 +58,7 @@ class SparingCalls:
         reporter: StepReporter,
         notes: list[str],
     ):
-        self._step, self._definer, self._make_ready = step, definer, make_ready
+        self.step, self._definer, self._make_ready = step, definer, make_ready
         self._also_needed, self._context, self._reporter = also_needed, context, reporter
         self._in_use = contextlib.ExitStack()
         self._ready: ReadyPipeline | None = None
@@ -101,7 +101,7 @@ class SparingCalls:
             computing.spoil()
             if unmade:
                 self._put_away()
-                self._tell(f"step {self._step.name!r}: the processor's code could not be made; trying on a new thread")
+                self._tell(f"step {self.step.name!r}: the processor's code could not be made; trying on a new thread")
             else:
                 self._spare(failure, asked, told, traceback)
 
@@ -111,7 +111,7 @@ class SparingCalls:
             self._switches = _switches(self._ready.pipeline)
         meter, started = self._context.resources.meter, time.monotonic()
         before = meter.in_use()
-        output = call_pipeline(self._ready, self._step, call, self._context, self._reporter)
+        output = call_pipeline(self._ready, self.step, call, self._context, self._reporter)
         peak = meter.peak_in_use()
         if before is not None and peak is not None and self.relief == AS_WRITTEN:
             self._note_need(call, peak - before, time.monotonic() - started, self._ready)
@@ -157,7 +157,7 @@ class SparingCalls:
     def _asked(self, asked: int | None) -> str:
         free = self._context.resources.meter.free()
         request = "" if asked is None else f": another {memory_words(asked)} were asked for"
-        return f"step {self._step.name!r} ran out of memory{request} ({memory_words(free)} free after clearing up)"
+        return f"step {self.step.name!r} ran out of memory{request} ({memory_words(free)} free after clearing up)"
 
     def _tell(self, note: str) -> None:
         self._notes.append(note)
@@ -168,16 +168,16 @@ class SparingCalls:
     ) -> StepFailed:
         device = self._context.resources.device.type
         body = self._definer.step.body
-        arguments = self._step.body.get("arguments")
+        arguments = self.step.body.get("arguments")
         ways = ways_to_reduce({**body, "arguments": arguments}, device)
-        message = f"step {self._step.name!r} ran out of memory"
+        message = f"step {self.step.name!r} ran out of memory"
         if peak is not None:
             message += f": it needs at least {memory_words(peak + (asked or 0))}"
             message += f", {memory_words(peak)} in use and another {memory_words(asked)} asked for" if asked else ""
         if self._notes:
             message += f". It was also tried with {self.relief.words}"
         hint = "Three ways to need less: " + "; ".join(f"{number}. {way}" for number, way in enumerate(ways, 1)) + "."
-        self._tell(f"step {self._step.name!r}: nothing is left that would need less memory")
+        self._tell(f"step {self.step.name!r}: nothing is left that would need less memory")
         return StepFailed(message, failure.step, failure.range, failure.cause, OUT_OF_MEMORY, hint, traceback)
 
 

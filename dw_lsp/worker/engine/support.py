@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from dw_lsp.planning.chains import chain_of
 from dw_lsp.planning.output_names import extension_of
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
@@ -49,11 +50,14 @@ def check_step(step: ResolvedStep, options: RunOptions) -> None:
     if step.kind == "pipeline":
         check_pipeline(step, options)
     elif step.kind == "pipeline_reference":
-        only(step, step.body, frozenset({"reference_name", "arguments"}), ("pipeline_reference",))
+        only(step, step.body, frozenset({"reference_name", "arguments", "chain"}), ("pipeline_reference",))
     elif step.kind == "task":
         _check_task(step)
     else:
         only(step, step.body, frozenset({"path", "arguments"}), ("workflow",))
+    chain = chain_of(step) if step.kind in ("pipeline", "pipeline_reference") else None
+    if chain is not None and chain.save:
+        _check_videos(step, "saving segments", (step.kind, "chain", "save_segments"))
     arguments = step.body.get("arguments")
     _check_values(step, arguments, (step.kind, "arguments"))
     _check_values(step, step.body.get("inputs"), (step.kind, "inputs"))
@@ -110,10 +114,8 @@ def _check_result(step: ResolvedStep, result: Mapping[str, Value]) -> None:
     if not isinstance(content_type, str):
         raise refuse(step, ("result",), "a result needs a `content_type`, such as image/png")
     kind = content_type.partition(";")[0].strip().lower()
-    if kind == VIDEO and not videos.is_available():
-        message = f"writing {content_type} needs the package {videos.PACKAGE}, which the worker's Python does not have"
-        hint = f"Install it there: pip install {videos.PACKAGE}"
-        raise refuse(step, ("result", "content_type"), message, hint)
+    if kind == VIDEO:
+        _check_videos(step, f"writing {content_type}", ("result", "content_type"))
     writable = kind in (*_WRITTEN, VIDEO, *sound_files.FORMATS) or kind.endswith("json") or kind.startswith("text/")
     if extension_of(content_type) is None:
         raise refuse(step, ("result", "content_type"), f"{content_type!r} is no content type that results can have")
@@ -122,6 +124,12 @@ def _check_result(step: ResolvedStep, result: Mapping[str, Value]) -> None:
     if kind in sound_files.FORMATS:
         _check_sound(step, kind, result)
     _check_file(step, result)
+
+
+def _check_videos(step: ResolvedStep, doing: str, path: tuple[PathPart, ...]) -> None:
+    if not videos.is_available():
+        message = f"{doing} needs the package {videos.PACKAGE}, which the worker's Python does not have"
+        raise refuse(step, path, message, f"Install it there: pip install {videos.PACKAGE}")
 
 
 def _check_sound(step: ResolvedStep, kind: str, result: Mapping[str, Value]) -> None:

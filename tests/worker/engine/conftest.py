@@ -66,6 +66,7 @@ def families(tmp_path_factory: pytest.TempPathFactory, make: Any) -> dict[str, P
     """Folders with tiny pipelines of other families, made from configurations: untrained, but complete."""
     folder = tmp_path_factory.mktemp("families")
     made = {"sdxl": tiny_sdxl(make.model), "flux": tiny_flux(make.model), "video": tiny_video(make.model)}
+    made["image2video"] = tiny_image_to_video(make.model)
     for name, pipe in made.items():
         pipe.save_pretrained(str(folder / name))
     with warnings.catch_warnings():
@@ -194,6 +195,29 @@ def tiny_video(model: Path) -> Any:
         vae=vae,
         scheduler=diffusers.UniPCMultistepScheduler(prediction_type="flow_prediction", use_flow_sigmas=True),
         transformer=transformer,
+    )
+
+
+def tiny_image_to_video(model: Path) -> Any:
+    """A transformer that goes on from a picture, with an autoencoder of moving pictures."""
+    torch.manual_seed(5)
+    tokenizer, _ = tiny_text(model)
+    transformer = diffusers.LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, num_attention_heads=2, attention_head_dim=8, cross_attention_dim=16,
+        num_layers=1, caption_channels=32,
+    )  # fmt: skip
+    vae = diffusers.AutoencoderKLLTXVideo(
+        latent_channels=8, block_out_channels=(8,) * 4, decoder_block_out_channels=(8,) * 4,
+        layers_per_block=(1,) * 5, decoder_layers_per_block=(1,) * 5,
+        spatio_temporal_scaling=(True, True, False, False), decoder_spatio_temporal_scaling=(True, True, False, False),
+        decoder_inject_noise=(False,) * 5, upsample_residual=(False,) * 4, upsample_factor=(1,) * 4, patch_size=1,
+    )  # fmt: skip
+    return diffusers.LTXImageToVideoPipeline(
+        transformer=transformer,
+        scheduler=diffusers.FlowMatchEulerDiscreteScheduler(),
+        vae=vae,
+        text_encoder=tiny_t5(tokenizer),
+        tokenizer=tokenizer,
     )
 
 

@@ -54,7 +54,6 @@ def changed(make: Any, path: tuple[str, ...], value: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        (("chain",), {"segments": 2}),
         (("remote_text_encoder",), {"url": "https://example.org"}),
         (("configuration", "teacache"), {"rel_l1_thresh": 0.1}),
         (("configuration", "group_offload"), {"offload_type": "leaf_level"}),
