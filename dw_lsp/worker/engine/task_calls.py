@@ -21,7 +21,7 @@ from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.tasks.models import Models
-from dw_lsp.worker.tasks.registry import run_task
+from dw_lsp.worker.tasks.registry import run_task, unused_arguments
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,7 @@ class TaskCalls:
 
     def _answer(self, arguments: Mapping[str, Any], seed: int | None) -> Any:
         media = self._context.media_of(self._folder)
+        self._tell_unused(arguments)
         with contextlib.ExitStack() as around:
             models = None if self._models is None else around.enter_context(self._ready(self._models, arguments, seed))
             self._reporter.phase("task", self._command)
@@ -83,6 +84,13 @@ class TaskCalls:
                     raise
                 place = self._step.place("task", "arguments")
                 raise InvalidInput(str(error), place, self._step.name) from error
+
+    def _tell_unused(self, arguments: Mapping[str, Any]) -> None:
+        for name in unused_arguments(self._command, arguments):
+            note = f"step {self._step.name!r}: the task {self._command} has no use for the argument {name!r}"
+            if name != "device" and note not in self._notes:
+                self._notes.append(note)
+                logger.warning(note)
 
     @contextlib.contextmanager
     def _ready(self, prepared: PreparedPipeline, arguments: Mapping[str, Any], seed: int | None) -> Iterator[Models]:

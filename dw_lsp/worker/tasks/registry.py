@@ -113,14 +113,14 @@ def check_arguments(
     Arguments: `pending` are names whose values are not known yet (they refer to results, or are files to be read) and
     are not looked at.
     """
-    known, anything = parameters(command)
+    known, _ = parameters(command)
     for name in arguments:
-        if name not in known and not anything:
+        if name in not_yet(command):
+            later = f"the argument {name!r} of {command!r} is not carried out by this engine yet"
+            return ArgumentProblem(name, later)
+        if name not in known and not _let_pass(command, name):
             close = difflib.get_close_matches(name, known, 1)
             advice = f"; did you mean {close[0]!r}?" if close else f"; it takes {', '.join(known)}"
-            if name in not_yet(command):
-                later = f"the argument {name!r} of {command!r} is not carried out by this engine yet"
-                return ArgumentProblem(name, later)
             return ArgumentProblem(name, f"the task {command!r} has no argument {name!r}{advice}")
     for parameter in known.values():
         if parameter.required and parameter.name not in arguments:
@@ -149,7 +149,19 @@ def run_task(command: str, arguments: Mapping[str, Any], media: MediaReader, mod
     hints = typing.get_type_hints(function)
     known = {MediaReader: media, Models: models}
     handed = {name: known[annotation] for name, annotation in hints.items() if annotation in known}
-    return function(**handed, **arguments)
+    unused = unused_arguments(command, arguments)
+    return function(**handed, **{name: value for name, value in arguments.items() if name not in unused})
+
+
+def unused_arguments(command: str, arguments: Collection[str]) -> list[str]:
+    """The arguments that a command lets pass and has no use for, such as `device` of one without a model."""
+    known, anything = parameters(command)
+    return [] if anything else [name for name in arguments if name not in known]
+
+
+def _let_pass(command: str, name: str) -> bool:
+    described = COMMANDS[command]
+    return parameters(command)[1] or described.others == "ignored" or described.accepts(name)
 
 
 def _misfit(annotation: Any, value: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dw_lsp.workflow.format.command import COUNT, IMAGE, Command, needed, one_of, optional
+from dw_lsp.workflow.format.command import ABOVE_ZERO, COUNT, IMAGE, SHARE, Command, needed, one_of, optional
 from dw_lsp.workflow.format.shapes import ANY, ARGUMENTS, FLAG, NUMBER, TEXT, WHOLE, AnyOf, ListShape
 
 _TEXTS = (
@@ -53,6 +53,10 @@ _TEXTS = (
             optional("revision", TEXT, "Branch, tag or commit of the model.", dialect="B"),
             optional("repetition_penalty", NUMBER, "Above 1: fewer repetitions."),
             optional("generate_kwargs", ARGUMENTS, "Keywords of the generation."),
+            optional("do_sample", FLAG, "Draw the words; else the likeliest is taken."),
+            optional("temperature", ABOVE_ZERO, "Above 1: words are drawn more freely."),
+            optional("top_p", SHARE, "Draw among the likeliest words that have this probability together."),
+            optional("torch_dtype", TEXT, "Precision of the model."),
         ),
         "text",
         others="ignored",

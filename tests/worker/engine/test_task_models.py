@@ -217,6 +217,12 @@ def test_weights_that_could_run_code_are_refused(run: Any, make: Any, models: Pa
     assert ended.outcome == "failed" and "not safetensors" in ended.error.message
 
 
+def test_an_argument_of_no_use_is_told_of(run: Any, make: Any, models: Path) -> None:
+    ended = run(make.workflow(saying(make, models, wings=2), seed=5))
+    assert text_of(ended)
+    assert ended.steps[0].notes == ("step 'say': the task text_generation has no use for the argument 'wings'",)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -225,7 +231,6 @@ def test_weights_that_could_run_code_are_refused(run: Any, make: Any, models: Pa
         ({"generate_kwargs": {"wings": 2}}, "wings"),
         ({"max_new_tokens": 0}, "must be above 0"),
         ({"device": "moon"}, "no device"),
-        ({"wings": 2}, "no argument 'wings'"),
     ],
 )
 def test_what_does_not_fit_is_said(run: Any, make: Any, models: Path, changes: Any, message: str) -> None:

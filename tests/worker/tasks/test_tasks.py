@@ -298,6 +298,10 @@ def test_arguments_that_do_not_fit(command: str, arguments: dict[str, Any], mess
         do(command, **arguments)
 
 
+def test_a_device_does_no_harm_to_a_task_without_a_model() -> None:
+    assert do("get_image_size", image=Image.new("RGB", (3, 2)), device="cuda") == {"width": 3, "height": 2}
+
+
 def test_values_that_are_not_known_yet_are_not_judged() -> None:
     assert check_arguments("crop_square", {"image": "previous_result:a"}, {"image"}) is None
     assert check_arguments("recenter_crop", {"image": None, "width": None}, {"image"}) is None
