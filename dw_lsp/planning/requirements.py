@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, hub_cache, looks_local, read_part
 from dw_lsp.catalog.modular_models import find_modular_model
+from dw_lsp.catalog.modular_parts import expected_parts
 from dw_lsp.planning.ip_adapters import RequiredIpAdapter, required_ip_adapter
 from dw_lsp.planning.loras import RequiredLora, required_loras
 from dw_lsp.planning.modular import CHOOSING, chosen_names, is_modular, modular_loading, quantized_parts
@@ -37,8 +38,6 @@ NOT_COMPONENTS = frozenset(
         "chain",
     }
 )
-#: Settings of single components that make another component of it.
-CUTS = frozenset({"truncate_layers", "remove_modules"})
 _ENCODER = "image_encoder"
 SCHEDULER_NAMES = frozenset({"scheduler", "audio_scheduler"})
 
@@ -105,10 +104,11 @@ def explicit_components(body: Mapping[str, Value]) -> Iterator[tuple[str, Mappin
             yield name, value
 
 
-def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeline:
+def required_pipeline(step: ResolvedStep, folder: Path | None, taken: frozenset[str] | None = None) -> RequiredPipeline:
     """The components of a pipeline step, each with its key.
 
-    Arguments: `folder` is that of the workflow file, where relative model names start.
+    Arguments: `folder` is that of the workflow file, where relative model names start; `taken` are the names of the
+    parts that a modular pipeline takes from its model, for who knows them better than the table.
     Raises `InvalidInput` when a model folder is named that is not there or holds no model.
     """
     body = step.body
@@ -125,9 +125,10 @@ def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeli
     if model_name is not None:
         place = ("pipeline", "from_pretrained_arguments", "model_name")
         model = find_source(step, model_name, keywords, folder, place, modular)
-    parts = list(_of_model(model, keywords, set(explicit), configuration, quantization))
+    names = _taken(class_name, model, keywords, configuration, taken) if modular and model else None
+    parts = list(_of_model(model, keywords, set(explicit), names, quantization))
     parts += [_explicit_part(step, name, definition, folder) for name, definition in explicit.items()]
-    parts = [_cut(part, _object(_object(configuration.get("components")).get(part.name))) for part in parts]
+    parts = [_cut(part, _cuts_of(part.name, _object(configuration.get("components")))) for part in parts]
     if model is None and (model_name or single_file):
         parts.insert(0, unseen_part(class_name, model_name or single_file or "", keywords, folder))
     loras, adapter = required_loras(step, folder), required_ip_adapter(step, folder)
@@ -139,16 +140,29 @@ def required_pipeline(step: ResolvedStep, folder: Path | None) -> RequiredPipeli
     )
 
 
+def _taken(
+    class_name: str,
+    model: LocalModel,
+    keywords: Mapping[str, Value],
+    configuration: Mapping[str, Value],
+    taken: frozenset[str] | None,
+) -> frozenset[str] | None:
+    """The names of the parts that a modular pipeline takes from its model; `None` for all."""
+    simple, workflow = class_name.rpartition(".")[2], _text(keywords.get("workflow"))
+    expected = taken or expected_parts(simple, model.path, model.pipeline_class, workflow)
+    chosen = chosen_names(configuration)
+    return chosen if expected is None else expected if chosen is None else expected & chosen
+
+
 def _of_model(
     model: LocalModel | None,
     keywords: Mapping[str, Value],
     explicit: set[str],
-    configuration: Mapping[str, Value],
+    names: frozenset[str] | None,
     quantization: Mapping[str, Value],
 ) -> Iterator[RequiredComponent]:
-    """The components that a pipeline takes from its model."""
+    """The components that a pipeline takes from its model. Arguments: `names`: these only."""
     without = explicit | {name for name, value in keywords.items() if value is None}
-    names = chosen_names(configuration)
     own = {key: value for key, value in keywords.items() if key not in CHOOSING}
     for part in model.parts if model else ():
         if _wanted(part, without) and (names is None or part.name in names):
@@ -156,9 +170,23 @@ def _of_model(
             yield required_part(part, {**own, **quantized})
 
 
-def _cut(part: RequiredComponent, settings: Mapping[str, Value]) -> RequiredComponent:
+def _cuts_of(name: str, settings: Mapping[str, Value]) -> dict[str, Value]:
+    """What a step leaves out of a component: under its name, and under paths that lead into it."""
+    layers: dict[str, Value] = {}
+    modules: list[Value] = []
+    for path, value in settings.items():
+        owner, _, inside = path.partition(".")
+        if owner == name:
+            prefix, wanted = f"{inside}." if inside else "", _object(value)
+            layers.update({prefix + key: count for key, count in _object(wanted.get("truncate_layers")).items()})
+            removed = wanted.get("remove_modules")
+            modules += [f"{prefix}{each}" for each in (removed if isinstance(removed, list) else ())]
+    found: dict[str, Value] = {"truncate_layers": layers, "remove_modules": modules}
+    return {key: value for key, value in found.items() if value}
+
+
+def _cut(part: RequiredComponent, cuts: Mapping[str, Value]) -> RequiredComponent:
     """The component without what its step leaves out of it: not the same one any more."""
-    cuts = {key: settings[key] for key in CUTS & settings.keys() if settings[key]}
     if not cuts:
         return part
     return replace(part, key=component_key(part.name, part.class_name, part.key, dict(cuts)), cuts=cuts)

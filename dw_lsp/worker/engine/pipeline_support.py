@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dw_lsp.planning.ip_adapters import adapter_names
 from dw_lsp.planning.modular import MODULAR_SETTINGS, is_modular, load_components
-from dw_lsp.planning.requirements import CUTS, NOT_COMPONENTS
+from dw_lsp.planning.requirements import NOT_COMPONENTS
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import TYPES
@@ -161,9 +161,6 @@ def _check_single(step: ResolvedStep, value: Value, options: RunOptions) -> None
             raise refuse(step, (*path, name), "`group_offload` and `residency: on_demand` rule each other out")
         for key in ("group_offload", "truncate_layers"):
             object_at(step, wanted.get(key), (*path, name, key))
-        if "." in name and CUTS & wanted.keys():
-            message = "layers are cut from whole components only"
-            raise refuse(step, (*path, name), message, f"Write the rest of the path {name!r} into the setting.")
 
 
 def _check_attention(

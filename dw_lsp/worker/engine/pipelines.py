@@ -17,7 +17,7 @@ import torch
 
 from dw_lsp.planning.ip_adapters import RequiredIpAdapter
 from dw_lsp.planning.loras import RequiredLora
-from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline
+from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, required_pipeline
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.components import Components, Resident, settle_garbage
@@ -151,6 +151,18 @@ def pipeline_class(required: RequiredPipeline, types: TrustedTypes) -> Any:
     if chosen is diffusers.DiffusionPipeline and required.model is not None and required.model.pipeline_class:
         return types.pipeline(required.model.pipeline_class)
     return modular_class(chosen, required, types) if is_modular(chosen) else chosen
+
+
+def exactly(required: RequiredPipeline, chosen: Any, step: ResolvedStep, folder: Path | None) -> RequiredPipeline:
+    """What a step requires, once its class is known: a modular one tells itself which parts it takes.
+
+    Arguments: `folder` is that of the workflow file.
+    """
+    shape = shape_of(chosen)
+    if shape is None:
+        return required
+    renewed = required_pipeline(step, folder, shape.components)
+    return renewed if renewed.parts != required.parts else required
 
 
 def is_automatic(chosen: Any) -> bool:

@@ -58,14 +58,20 @@ def place(
     single = component_settings(step, settings)
     if is_modular(type(pipeline)):
         pipeline.step_device = device
-    for name, wanted in single.items():
-        _place_one(_module_at(pipeline, name, step), name, wanted, device, undo)
     apart = {name for name, wanted in single.items() if _PLACED & wanted.keys()}
+    inside = {name: _module_at(pipeline, name, step) for name in apart if "." in name}
+    for name, wanted in single.items():
+        module = _module_at(pipeline, name, step)
+        if name in apart:
+            _place_one(module, name, wanted, device, undo)
     if offload and device.type == "cpu":
         logger.warning("`offload` has no effect on a CPU: everything is in host memory anyway")
     if not offload or device.type == "cpu":
         for name, component in _modules(pipeline).items():
-            if name not in apart and not same_device(_device_of(component), device):
+            placed = [part for path, part in inside.items() if path.startswith(f"{name}.")]
+            if placed and name not in apart:
+                _move_around(component, placed, device)
+            elif name not in apart and not same_device(_device_of(component), device):
                 component.to(device)
         return
     if is_modular(type(pipeline)):
@@ -109,6 +115,18 @@ def offload_modular(
             module.to(device)
         else:
             one_by_one(module, device, undo)
+
+
+def _move_around(module: torch.nn.Module, placed: Collection[Any], device: torch.device) -> None:
+    """Bring a model to a device, but for parts of it that have a place of their own."""
+    for child in module.children():
+        if any(child is part for part in placed):
+            continue
+        if any(part in set(child.modules()) for part in placed):
+            _move_around(child, placed, device)
+        else:
+            child.to(device)
+    module._apply(lambda tensor: tensor.to(device), recurse=False)
 
 
 #: Settings after which a component is where it is to be.

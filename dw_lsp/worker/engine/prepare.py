@@ -23,7 +23,7 @@ from dw_lsp.worker.engine.ip_adapters import check_ip_adapter
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.modular import UnknownWorkflow, check_modular, check_output, is_modular, shape_of
-from dw_lsp.worker.engine.pipelines import call_parameters, is_automatic, pipeline_class
+from dw_lsp.worker.engine.pipelines import call_parameters, exactly, is_automatic, pipeline_class
 from dw_lsp.worker.engine.references import check_order, is_result, results_read
 from dw_lsp.worker.engine.refusals import refuse
 from dw_lsp.worker.engine.run_context import RunContext
@@ -165,6 +165,7 @@ def _prepare_pipeline(
         raise refuse(step, path, error.message, error.hint) from error
     except InvalidInput as error:
         raise refuse(step, ("pipeline", "configuration", "component_type"), error.message, error.hint) from error
+    required = exactly(required, chosen, step, source.folder)
     check_modular(step, chosen, required)
     check_loras(step, chosen, required.loras, is_automatic(chosen))
     check_ip_adapter(step, chosen, is_automatic(chosen))

@@ -18,6 +18,7 @@ import torch
 
 from dw_lsp.catalog.models import file_identity
 from dw_lsp.planning.loras import USUAL_NAME
+from dw_lsp.planning.requirements import SCHEDULER_NAMES, required_pipeline
 from dw_lsp.planning.task_models import required_of
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Range, Value
@@ -25,12 +26,15 @@ from dw_lsp.worker.engine.components import Resident, settle_garbage
 from dw_lsp.worker.engine.failures import describe
 from dw_lsp.worker.engine.interruptible import LoadingWatch, watched_downloads
 from dw_lsp.worker.engine.loading import config_of_file
+from dw_lsp.worker.engine.modular import check_modular, check_output, is_modular
+from dw_lsp.worker.engine.modular_downloads import fetch_index, fetch_parts
 from dw_lsp.worker.engine.out_of_memory import is_out_of_memory
-from dw_lsp.worker.engine.pipelines import Loaded, constructor_names, is_automatic, pipeline_class
+from dw_lsp.worker.engine.pipelines import Loaded, constructor_names, exactly, is_automatic, pipeline_class
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.worker.engine.source_checks import check_sources
 from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput
 
@@ -57,7 +61,10 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
         reporter.phase("downloading", required.model_name)
         place = step.place("pipeline", "from_pretrained_arguments", "model_name")
         with _told(required.model_name, place, step.name), _watched(reporter):
-            _download_pipeline(prepared.chosen, required.model_name, required.loading, context)
+            if is_modular(prepared.chosen):
+                _download_modular(prepared, required.model_name, context)
+            else:
+                _download_pipeline(prepared.chosen, required.model_name, required.loading, context)
     for name in missing & required.explicit.keys():
         keywords = required.explicit[name].get("from_pretrained_arguments")
         loading: Mapping[str, Value] = keywords if isinstance(keywords, dict) else {}
@@ -85,7 +92,10 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
         }
         with _told(file.source, place, step.name), _watched(reporter):
             _download_weights(entry, encoder="image_encoder")
-    renewed = required_of(step, prepared.folder)
+    renewed, chosen = required_of(step, prepared.folder), None
+    if step.kind != "task":
+        chosen = pipeline_class(renewed, context.types)
+        renewed = exactly(renewed, chosen, step, prepared.folder)
     still = [part.name for part in renewed.parts if part.where_from == "download"]
     still += [lora.source for lora in renewed.loras if lora.file is None]
     if still:
@@ -94,8 +104,25 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
             step.place("pipeline", "from_pretrained_arguments"),
             step.name,
         )
-    chosen = None if step.kind == "task" else pipeline_class(renewed, context.types)
     return dataclasses.replace(prepared, required=renewed, chosen=chosen)
+
+
+def _download_modular(prepared: PreparedPipeline, name: str, context: RunContext) -> None:
+    """Fetch a modular model's index, look at what it asks for, and fetch the parts that are missing."""
+    step, folder, required = prepared.step, prepared.folder, prepared.required
+    if required.model is None:
+        revision = required.loading.get("revision")
+        fetch_index(name, revision if isinstance(revision, str) else None, context.options.trust_remote_code)
+        required = required_pipeline(step, folder)
+        chosen = pipeline_class(required, context.types)
+        required = exactly(required, chosen, step, folder)
+        check_sources(step, required, folder, context)
+        check_modular(step, chosen, required)
+        check_output(step, chosen)
+    if required.model is not None:
+        missing = {part.name for part in required.parts if part.where_from == "download"}
+        missing |= {part.name for part in required.model.parts if part.name in SCHEDULER_NAMES and not part.whole}
+        fetch_parts(required.model, missing, required.loading, context.options.allow_pickle)
 
 
 def _download_pipeline(chosen: Any, name: str, loading: Mapping[str, Value], context: RunContext) -> None:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from dw_lsp.protocol import ClearMemory, LogLine, MemoryReported, RunEnded
-from dw_lsp.worker.engine.placement import bring_on_demand, offload_groups
+from dw_lsp.worker.engine.placement import _move_around, bring_on_demand, offload_groups
 
 CPU = torch.device("cpu")
 
@@ -88,6 +88,28 @@ def test_what_is_cut_short_is_another_component(worker: Any, make: Any, folder: 
     assert pixels(cut) != pixels(plain)
     again = run(worker, drawing(make), folder, "again")
     assert (again.loaded, pixels(again)) == ((), pixels(plain))
+
+
+def test_a_part_is_cut_by_its_own_path(worker: Any, make: Any, folder: Path) -> None:
+    whole = {"text_encoder": {"truncate_layers": {"encoder.layers": 1}}}
+    parts = {"text_encoder.encoder": {"truncate_layers": {"layers": 1}, "device": "cpu"}}
+    if hasattr(_text_encoder(make), "text_model"):
+        whole = {"text_encoder": {"truncate_layers": {"text_model.encoder.layers": 1}}}
+        parts = {"text_encoder.text_model.encoder": {"truncate_layers": {"layers": 1}, "device": "cpu"}}
+    one = run(worker, drawing(make, **whole), folder)
+    other = run(worker, drawing(make, **parts), folder, "other")
+    assert pixels(one) == pixels(other) and other.loaded == ()
+
+
+def test_a_model_is_placed_around_parts_with_a_place_of_their_own() -> None:
+    inner, beside = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    outer = torch.nn.Sequential(torch.nn.Sequential(inner, torch.nn.Linear(2, 2)), beside)
+    outer.register_buffer("own", torch.zeros(2))
+    _move_around(outer, [inner], torch.device("meta"))
+    assert {name: each.device.type for name, each in (*outer.named_parameters(), *outer.named_buffers())} == {
+        "0.0.weight": "cpu", "0.0.bias": "cpu", "0.1.weight": "meta", "0.1.bias": "meta", "1.weight": "meta",
+        "1.bias": "meta", "own": "meta",
+    }  # fmt: skip
 
 
 def _text_encoder(make: Any) -> Any:
