@@ -13,6 +13,8 @@ import sys
 import warnings
 from collections.abc import Callable
 
+from dw_lsp.catalog.store import cache_folder
+
 #: Imported in this order; each brings most of what the next needs.
 REQUIRED = ("torch", "diffusers")
 #: Set before torch is imported, unless the user has chosen otherwise. Threads that wait for each other spin for so long
@@ -42,7 +44,9 @@ def import_libraries(log: Callable[[str, str], None]) -> dict[str, str]:
             f"{sys.executable} has no {' and no '.join(missing)}",
             f"{_install(missing)}  (or set dw.worker.python to a Python that has them)",
         )
-    for name, value in THREADING.items():
+    # What is compiled is kept for later workers, and does not lie among the temporary files.
+    kept = {"TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "compiled")}
+    for name, value in {**THREADING, **kept}.items():
         os.environ.setdefault(name, value)
     _import("torch")
     if importlib.util.find_spec("transformers") is None:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from dw_lsp.protocol import Phase
+from dw_lsp.worker.engine.compiling import computes_compiled
 from dw_lsp.worker.engine.progress import StepReporter
 
 #: Components whose forward pass is a phase of its own, by the beginning of their name.
@@ -64,7 +65,7 @@ class Instruments:
         for name, component in self._pipeline.components.items():
             if isinstance(component, torch.nn.Module):
                 self._watch_phase(name, component)
-                for block in blocks_of(component):
+                for block in () if computes_compiled(component) else blocks_of(component):
                     self._handles.append(block.register_forward_pre_hook(self._stop_if_asked))
             elif callable(getattr(type(component), "step", None)) and hasattr(component, "timesteps"):
                 self._watch_scheduler(component)

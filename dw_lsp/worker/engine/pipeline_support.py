@@ -10,6 +10,7 @@ from dw_lsp.planning.requirements import NOT_COMPONENTS
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import TYPES
+from dw_lsp.worker.engine.compiling import OPTIONS
 from dw_lsp.worker.engine.modular_support import check_modular_settings
 from dw_lsp.worker.engine.placement import OWN_SETTINGS
 from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse
@@ -54,7 +55,16 @@ COMPONENT = frozenset({"configuration", "from_pretrained_arguments", "quantizati
 COMPONENT_CONFIGURATION = frozenset({"component_type", *OWN_SETTINGS})
 #: Settings of single components.
 SINGLE = frozenset(
-    {"device", "group_offload", "residency", "enable_tiling", "attention_backend", "truncate_layers", "remove_modules"}
+    {
+        "device",
+        "group_offload",
+        "residency",
+        "enable_tiling",
+        "attention_backend",
+        "truncate_layers",
+        "remove_modules",
+        "compile",
+    }
 )
 SCHEDULER = frozenset({"configuration", "from_config_args"})
 SCHEDULER_CONFIGURATION = frozenset({"scheduler_type", "shift"})
@@ -161,6 +171,16 @@ def _check_single(step: ResolvedStep, value: Value, options: RunOptions) -> None
             raise refuse(step, (*path, name), "`group_offload` and `residency: on_demand` rule each other out")
         for key in ("group_offload", "truncate_layers"):
             object_at(step, wanted.get(key), (*path, name, key))
+        _check_compile(step, wanted.get("compile"), (*path, name, "compile"))
+
+
+def _check_compile(step: ResolvedStep, value: Value, path: tuple[PathPart, ...]) -> None:
+    options = object_at(step, value, path)
+    only(step, options, frozenset(OPTIONS), path)
+    for key, kind in OPTIONS.items():
+        if not isinstance(options.get(key), (kind, type(None))):
+            wanted = "a text" if kind is str else "true or false"
+            raise refuse(step, (*path, key), f"`{key}` should be {wanted}")
 
 
 def _check_attention(

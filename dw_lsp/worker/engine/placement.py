@@ -15,6 +15,7 @@ import torch
 
 from dw_lsp.planning.modular import offload_in
 from dw_lsp.text.syntax_tree import Range, Value
+from dw_lsp.worker.engine.compiling import compile_model
 from dw_lsp.worker.engine.devices import named_device, same_device
 from dw_lsp.worker.engine.modular import is_modular
 from dw_lsp.worker.engine.offloading import bring_on_demand, offload_groups, one_by_one, take_turns
@@ -58,6 +59,7 @@ def place(
     single = component_settings(step, settings)
     if is_modular(type(pipeline)):
         pipeline.step_device = device
+    _compile(pipeline, single, step, undo)
     apart = {name for name, wanted in single.items() if _PLACED & wanted.keys()}
     inside = {name: _module_at(pipeline, name, step) for name in apart if "." in name}
     for name, wanted in single.items():
@@ -78,6 +80,17 @@ def place(
         offload_modular(pipeline, offload, settings, apart, device, undo)
     else:
         _offload(pipeline, offload, settings, device, undo)
+
+
+def _compile(
+    pipeline: Any, single: Mapping[str, Mapping[str, Value]], step: ResolvedStep, undo: contextlib.ExitStack
+) -> None:
+    """First of all, so that what is hooked on later stays outside."""
+    for name, wanted in single.items():
+        options = wanted.get("compile")
+        module = _module_at(pipeline, name, step) if isinstance(options, dict) else None
+        if isinstance(options, dict) and module is not None:
+            compile_model(module, name, options, step, undo)
 
 
 def _offload(

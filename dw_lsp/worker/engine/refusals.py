@@ -11,7 +11,6 @@ PathPart = str | int
 
 #: What to do about a key that is not carried out yet, besides removing it.
 WAYS_OUT = {
-    "compile": "Remove it: it makes long runs faster and changes nothing else.",
     "components_manager": "Only modular pipelines have one; write `offload` instead.",
     "configs": "Only modular pipelines have them; use the call's arguments.",
     "enable_layerwise_casting": "Remove it, or quantize the component with `quantization_config`.",

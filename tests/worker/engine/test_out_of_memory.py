@@ -216,7 +216,7 @@ def test_what_other_steps_have_left_leaves_first(worker: Any, make: Any, tmp_pat
     half["pipeline"]["from_pretrained_arguments"]["torch_dtype"] = "torch.bfloat16"
     worker.run(make.workflow(half, make.drawing(1)), tmp_path)
     short_of_memory(ENOUGH_FOR_PARTS + 50)  # The denoiser takes more for more pictures.
-    ended = worker.run(make.workflow(many(make, 280)), tmp_path)
+    ended = worker.run(make.workflow(many(make, 220)), tmp_path)
     assert ended.outcome == "succeeded", ended.error
     assert "unet" in ended.steps[0].notes[0] and "left memory" in ended.steps[0].notes[0]
     assert {part.name for part in ended.memory.components} >= {"unet", "vae", "text_encoder"}
