@@ -40,6 +40,8 @@ NOT_COMPONENTS = frozenset(
 )
 _ENCODER = "image_encoder"
 SCHEDULER_NAMES = frozenset({"scheduler", "audio_scheduler"})
+#: Components whose precision may stand in the pipeline's configuration, under their names.
+_PRECISE = ("vae", "unet", "text_encoder")
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def required_pipeline(step: ResolvedStep, folder: Path | None, taken: frozenset[
     quantization = quantized_parts(configuration) if modular else {}
     if modular:
         keywords = modular_loading(configuration, keywords)
+    keywords = _with_precisions(keywords, configuration)
     explicit = dict(explicit_components(body))
     model = None
     if model_name is not None:
@@ -138,6 +141,16 @@ def required_pipeline(step: ResolvedStep, folder: Path | None, taken: frozenset[
     return RequiredPipeline(
         class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras, adapter, quantization
     )
+
+
+def _with_precisions(keywords: Mapping[str, Value], configuration: Mapping[str, Value]) -> dict[str, Value]:
+    """Loading keywords, with the precisions that the configuration has for single components."""
+    single = {name: dtype for name in _PRECISE if (dtype := _object(configuration.get(name)).get("torch_dtype"))}
+    if not single:
+        return dict(keywords)
+    given = keywords.get("torch_dtype")
+    others = given if isinstance(given, dict) else {"default": given}
+    return {**keywords, "torch_dtype": {**others, **single}}
 
 
 def _taken(

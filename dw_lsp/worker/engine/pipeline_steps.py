@@ -26,6 +26,7 @@ from dw_lsp.worker.engine.interruptible import LoadingWatch
 from dw_lsp.worker.engine.latent_views import view_of
 from dw_lsp.worker.engine.latents import DECODED, DoesNotFit, KeptLatents
 from dw_lsp.worker.engine.loras import check_loras
+from dw_lsp.worker.engine.model_settings import set_models
 from dw_lsp.worker.engine.modular import by_name, shape_of
 from dw_lsp.worker.engine.out_of_memory import AS_WRITTEN, Relief
 from dw_lsp.worker.engine.pipelines import (
@@ -40,6 +41,7 @@ from dw_lsp.worker.engine.placement import place, set_state
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.previews import Previewer
 from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.quantization import multiply_quantized
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import change_schedulers, set_scheduler
@@ -162,6 +164,8 @@ def ready_pipeline(
         if loaded.ip_adapter is not None:
             undo.enter_context(context.resources.ip_adapters.used_by(pipeline, step, loaded.ip_adapter))
         set_state(pipeline, step, settings, undo)
+        set_models(pipeline, step, settings, context.types, undo)
+        multiply_quantized(pipeline.components, step, settings.get("sdnq_optimize"), device, undo)
         enable_cache(pipeline, step, settings, undo)
         yield ReadyPipeline(pipeline, loaded, device)
 

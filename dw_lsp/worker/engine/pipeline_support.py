@@ -11,6 +11,7 @@ from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import TYPES
 from dw_lsp.worker.engine.compiling import OPTIONS
+from dw_lsp.worker.engine.model_settings import MODEL_SETTINGS
 from dw_lsp.worker.engine.modular_support import check_modular_settings
 from dw_lsp.worker.engine.placement import OWN_SETTINGS
 from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse
@@ -29,9 +30,11 @@ CONFIGURATION = frozenset(
         "cache",
         "components",
         "pre_load_modules",
-        "vae",
+        "group_offload",
+        *MODEL_SETTINGS,
         "shared_components",
         "reused_components",
+        "sdnq_optimize",
     }
 )
 #: Members of a pipeline that are carried out, besides components.
@@ -50,7 +53,6 @@ PIPELINE = frozenset(
         "reused_components",
     }
 )
-VAE = frozenset({"enable_slicing", "enable_tiling"})
 COMPONENT = frozenset({"configuration", "from_pretrained_arguments", "quantization_config"})
 COMPONENT_CONFIGURATION = frozenset({"component_type", *OWN_SETTINGS})
 #: Settings of single components.
@@ -105,8 +107,10 @@ def check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
     known = CONFIGURATION | MODULAR_SETTINGS if modular else CONFIGURATION
     only(step, configuration, known, ("pipeline", "configuration"))
     _check_modules(step, configuration, options)
-    vae = object_at(step, configuration.get("vae"), ("pipeline", "configuration", "vae"))
-    only(step, vae, VAE, ("pipeline", "configuration", "vae"))
+    for name, keys in MODEL_SETTINGS.items():
+        path = ("pipeline", "configuration", name)
+        only(step, object_at(step, configuration.get(name), path), keys, path)
+    _check_groups(step, configuration)
     if configuration.get("offload") not in (None, "model", "sequential"):
         raise refuse(step, ("pipeline", "configuration", "offload"), "`offload` is either model or sequential")
     _check_attention(step, configuration.get("attention_backend"), options)
@@ -141,6 +145,16 @@ def _check_source(step: ResolvedStep, configuration: Mapping[str, Value], modula
         loading = {key: value for key, value in load_components(configuration).items() if key != "quantization_config"}
         _check_loading(step, loading, ("pipeline", "configuration", "load_components"), options)
     _check_loading(step, dict(keywords), path, options)
+
+
+def _check_groups(step: ResolvedStep, configuration: Mapping[str, Value]) -> None:
+    path = ("pipeline", "configuration", "group_offload")
+    groups = object_at(step, configuration.get("group_offload"), path)
+    if groups and configuration.get("offload"):
+        raise refuse(step, path, "`group_offload` and `offload` rule each other out")
+    names = configuration.get("sdnq_optimize")
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise refuse(step, (*path[:-1], "sdnq_optimize"), "`sdnq_optimize` should be a list of component names")
 
 
 def _check_modules(step: ResolvedStep, configuration: Mapping[str, Value], options: RunOptions) -> None:

@@ -57,6 +57,7 @@ def place(
     """
     offload = offload_in(settings)
     single = component_settings(step, settings)
+    single.update(_in_groups(pipeline, single, settings.get("group_offload")))
     if is_modular(type(pipeline)):
         pipeline.step_device = device
     _compile(pipeline, single, step, undo)
@@ -80,6 +81,14 @@ def place(
         offload_modular(pipeline, offload, settings, apart, device, undo)
     else:
         _offload(pipeline, offload, settings, device, undo)
+
+
+def _in_groups(pipeline: Any, single: Mapping[str, Mapping[str, Value]], groups: Value) -> dict[str, dict[str, Value]]:
+    """The settings of all models that are offloaded in groups because the step asks it of the whole pipeline."""
+    if not isinstance(groups, dict) or not groups:
+        return {}
+    free = (name for name in _modules(pipeline) if not _PLACED & single.get(name, {}).keys())
+    return {name: {**single.get(name, {}), "group_offload": groups} for name in free}
 
 
 def _compile(
@@ -241,15 +250,6 @@ def _tile(
 
 
 def _set_switches(pipeline: Any, settings: Mapping[str, Value], undo: contextlib.ExitStack) -> None:
-    options = settings.get("vae")
-    vae = getattr(pipeline, "vae", None)
-    for key, attribute in (("enable_slicing", "use_slicing"), ("enable_tiling", "use_tiling")):
-        wanted = isinstance(options, dict) and options.get(key)
-        if wanted and not hasattr(vae, key):
-            logger.warning("this pipeline's vae cannot do %s", key)
-        elif wanted and not getattr(vae, attribute, False):
-            getattr(vae, key)()
-            undo.callback(getattr(vae, key.replace("enable", "disable")))
     if settings.get("enable_attention_slicing") and not settings.get("disable_attention_slicing"):
         for module in _modules(pipeline).values():
             if hasattr(module, "attn_processors") and hasattr(module, "set_attn_processor"):

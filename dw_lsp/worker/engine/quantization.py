@@ -5,8 +5,11 @@ What is quantized how is part of a component's key, so a quantized model lies in
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -15,7 +18,9 @@ from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.failures import describe
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
-from dw_lsp.workflow.resolved import InvalidInput
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+logger = logging.getLogger(__name__)
 
 #: Methods whose kernels a processor does not have.
 _NEED_A_GPU = frozenset({"bitsandbytes", "awq", "gptq"})
@@ -79,3 +84,35 @@ def _check_device(made: Any, name: str, device: torch.device) -> None:
             hint="Remove `quantization_config` here, or use one that runs anywhere: TorchAoConfig with "
             "torchao.quantization.Int8WeightOnlyConfig, or sdnq.SDNQConfig.",
         )
+
+
+def multiply_quantized(
+    models: Mapping[str, Any], step: ResolvedStep, names: Value, device: torch.device, undo: contextlib.ExitStack
+) -> None:
+    """Have models that SDNQ has quantized multiply their integers, instead of the numbers that these stand for.
+
+    Arguments: `models` are the pipeline's components by name; `names` those that are meant; it is switched back by
+    `undo`. Raises `InvalidInput` for a name that the pipeline does not have.
+    """
+    for name in names if isinstance(names, list) else ():
+        if name not in models:
+            message = f"this pipeline has no component {name!r}; it has {', '.join(models)}"
+            raise InvalidInput(message, step.place("pipeline", "configuration", "sdnq_optimize"), step.name)
+        model = models[str(name)]
+        if device.type in ("cpu", "mps"):
+            logger.warning("`sdnq_optimize` has no effect on %s", device.type)
+        elif not _is_of_sdnq(model):
+            logger.warning("`sdnq_optimize` has no effect on %s: it is not quantized by SDNQ", name)
+        else:
+            _switch_products(model, undo)
+
+
+def _is_of_sdnq(model: Any) -> bool:
+    return type(getattr(model, "quantization_config", None)).__module__.partition(".")[0] == "sdnq"
+
+
+def _switch_products(model: Any, undo: contextlib.ExitStack) -> None:
+    apply = importlib.import_module("sdnq.loader").apply_sdnq_options_to_model
+    before = bool(model.quantization_config.use_quantized_matmul)
+    apply(model, use_quantized_matmul=True)
+    undo.callback(apply, model, use_quantized_matmul=before)

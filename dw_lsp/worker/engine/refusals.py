@@ -15,12 +15,10 @@ WAYS_OUT = {
     "configs": "Only modular pipelines have them; use the call's arguments.",
     "enable_layerwise_casting": "Remove it, or quantize the component with `quantization_config`.",
     "generate": "Use a pipeline class, or an earlier step's text.",
-    "group_offload": "Write it under `components`, for each component that is to be offloaded in groups.",
     "inversion": "Begin from a picture with an image-to-image pipeline class instead.",
     "load_components": "Only modular pipelines have it; define the component with its own `quantization_config`.",
     "prompt_weighting": "Write the prompt without weights, and remove it.",
     "remote_text_encoder": "Remove it: the pipeline encodes the prompt itself.",
-    "sdnq_optimize": "Remove it: it makes quantized models faster and changes little else.",
     "teacache": "Use `cache` with the type first_block instead.",
 }
 

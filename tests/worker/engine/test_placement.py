@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import numpy
 import pytest
 import torch
 from PIL import Image
@@ -58,6 +59,62 @@ def test_a_state_of_one_component_loads_nothing_and_is_undone(state: str, worker
     back = run(worker, drawing(make), folder, "back")
     assert (changed.steps[0].outcome, changed.loaded, back.loaded) == ("ran", (), ())
     assert pixels(plain) == pixels(back) == pixels(changed)
+
+
+def configured(make: Any, **settings: Any) -> dict[str, Any]:
+    step = make.drawing(2)
+    step["pipeline"]["configuration"].update(settings)
+    work: dict[str, Any] = make.workflow(step, seed=3)
+    return work
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"unet": {"channels_last": True}},
+        {"unet": {"enable_forward_chunking": True}, "vae": {"channels_last": True, "enable_slicing": True}},
+        {"unet": {"attn_processor_type": "diffusers.models.attention_processor.AttnProcessor"}},
+        {"group_offload": {"offload_type": "leaf_level"}},
+        {"sdnq_optimize": ["unet"]},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+def test_a_state_of_a_model_loads_nothing_and_is_undone(settings: Any, worker: Any, make: Any, folder: Path) -> None:
+    plain = run(worker, drawing(make), folder)
+    changed = run(worker, configured(make, **settings), folder)
+    back = run(worker, drawing(make), folder, "back")
+    assert (changed.steps[0].outcome, changed.loaded, back.loaded) == ("ran", (), ())
+    assert pixels(plain) == pixels(back)
+    difference = numpy.frombuffer(pixels(changed), "uint8").astype(int) - numpy.frombuffer(pixels(plain), "uint8")
+    assert numpy.abs(difference).max() <= 2  # Sums in another order.
+
+
+def test_the_precision_of_one_model_loads_that_one(worker: Any, make: Any, folder: Path) -> None:
+    plain = run(worker, drawing(make), folder)
+    half = worker.run(configured(make, text_encoder={"torch_dtype": "torch.bfloat16"}), folder)
+    assert [part.name for part in half.loaded] == [
+        "text_encoder"
+    ]  # Not every pipeline bears it, and this one does not.
+    (small,) = [part for part in half.memory.components if part.key == half.loaded[0].key]
+    (whole,) = [part for part in plain.memory.components if part.name == "text_encoder"]
+    assert small.bytes == pytest.approx(whole.bytes / 2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"unet": {"wings": True}}, "`wings` in `unet`"),
+        ({"unet": {"attn_processor_type": "torch.nn.Linear"}}, "is no attention processor"),
+        ({"unet": {"attn_processor_type": "os.getcwd"}}, "not allowed"),
+        ({"vae": {"attn_processor_type": "x"}}, "`attn_processor_type` in `vae`"),
+        ({"group_offload": {"offload_type": "leaf_level"}, "offload": "model"}, "rule each other out"),
+        ({"sdnq_optimize": "unet"}, "a list of component names"),
+        ({"sdnq_optimize": ["wings"]}, "no component 'wings'"),
+    ],
+)
+def test_settings_that_cannot_be(settings: Any, message: str, worker: Any, make: Any, folder: Path) -> None:
+    ended = worker.run(configured(make, **settings), folder)
+    assert ended.outcome == "failed" and message in ended.error.message
 
 
 def test_tiles_of_a_size_of_their_own_are_forgotten_after_the_step(worker: Any, make: Any, folder: Path) -> None:
@@ -127,7 +184,7 @@ def test_a_module_can_be_left_out(worker: Any, make: Any, folder: Path) -> None:
 REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "unknown": ({"painter": {"device": "cpu"}}, "has no component 'painter'; it has"),
     "path": ({"unet.nowhere": {"device": "cpu"}}, "unet has no part 'nowhere'"),
-    "key": ({"unet": {"compile": {}}}, "`compile`"),
+    "key": ({"unet": {"wings": {}}}, "`wings`"),
     "both": ({"unet": {"group_offload": {"offload_type": "leaf_level"}, "residency": "on_demand"}}, "rule each other"),
     "residency": ({"unet": {"residency": "sometimes"}}, "either resident or on_demand"),
     "backend": ({"unet": {"attention_backend": "nothing"}}, "the attention backend 'nothing' cannot be used for unet"),

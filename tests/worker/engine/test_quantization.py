@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy
 import pytest
+import torch
 from PIL import Image
 
 from dw_lsp.protocol import ClearMemory, MemoryReported, RunEnded
+from dw_lsp.worker.engine.quantization import _switch_products
 
 SDNQ = {
     "configuration": {"config_type": "sdnq.SDNQConfig"},
@@ -90,6 +94,23 @@ def test_a_text_encoder_is_quantized_with_the_class_of_its_library(worker: Any, 
     pytest.importorskip("torchao")
     work = drawing(make, TORCHAO, "text_encoder", "transformers.CLIPTextModel")
     assert "text_encoder" in [part.name for part in run(worker, work, folder).loaded]
+
+
+def test_quantized_products_are_switched_back(make: Any) -> None:
+    sdnq = pytest.importorskip("sdnq")
+    quantization = sdnq.SDNQConfig(weights_dtype="int8", quantization_device="cpu", return_device="cpu")
+    model = diffusers.UNet2DConditionModel.from_pretrained(
+        make.model, subfolder="unet", quantization_config=quantization
+    )
+    given = (torch.ones(1, 4, 8, 8), torch.tensor([1]), torch.ones(1, 4, model.config.cross_attention_dim))
+    with torch.no_grad(), contextlib.ExitStack() as undo:
+        before = model(*given).sample
+        _switch_products(model, undo)
+        assert model.quantization_config.use_quantized_matmul
+        assert torch.allclose(model(*given).sample, before, atol=1e-3)
+    assert not model.quantization_config.use_quantized_matmul
+    with torch.no_grad():
+        assert torch.equal(model(*given).sample, before)
 
 
 REFUSALS: dict[str, tuple[Any, str, str]] = {
