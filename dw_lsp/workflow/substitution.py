@@ -14,6 +14,7 @@ from dw_lsp.workflow.conversion import convert
 from dw_lsp.workflow.references import RESULTS, parse_reference
 from dw_lsp.workflow.resolved import STEP_KINDS, InvalidInput, ResolvedStep, ResolvedWorkflow, StepKind
 from dw_lsp.workflow.type_uses import names_type
+from dw_lsp.workflow.upscaling import as_pipeline
 
 #: With a value of null these keys are kept: there null has a meaning of its own.
 KEEPS_NULL = frozenset({"from_file", "from_previous_result", "from_arguments"})
@@ -174,7 +175,7 @@ def _step(node: Node, index: int, workflow_seed: int | None, substitution: _Subs
     if result is not None and not isinstance(result, dict):
         raise InvalidInput(f"`result` of step {name!r} is an object", _member_range(node, "result", place), name)
     seed = _seed(substitution.value(node.get("seed")), node.get("seed"), f"`seed` of step {name!r}")
-    return ResolvedStep(
+    step = ResolvedStep(
         name=name,
         index=index,
         kind=kind,
@@ -186,6 +187,7 @@ def _step(node: Node, index: int, workflow_seed: int | None, substitution: _Subs
         range=place,
         places=dict(_places(node, ())),
     )
+    return as_pipeline(step)
 
 
 def _with_sources(value: Value) -> Value:
