@@ -60,6 +60,11 @@ TASK_MODELS: Mapping[str, tuple[TaskModel, ...]] = {
     "depth_estimator": _depth("Intel/dpt-large"),
     "depth_estimator_tensor": _depth("Intel/dpt-large"),
     "image_to_text": _language(_VISION, "AutoProcessor"),
+    "segment": (
+        TaskModel("detector", "IDEA-Research/grounding-dino-base", source="model_name"),
+        TaskModel("detector_processor", "IDEA-Research/grounding-dino-base", "AutoProcessor", False, "model_name"),
+        TaskModel("segmenter", "facebook/sam2-hiera-large", "Sam2Model", source="sam_model_name"),
+    ),
     "text_generation": _language(_LANGUAGE, "AutoTokenizer"),
     "zoe_depth": _depth("Intel/zoedepth-nyu-kitti"),
 }

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union
 
 from PIL import Image
 
-from dw_lsp.worker.tasks import border, depth, gather, grid, language, qr_code, resize, sound, text, video
+from dw_lsp.worker.tasks import border, depth, gather, grid, language, qr_code, resize, segment, sound, text, video
 from dw_lsp.worker.tasks.constraints import MediaReader, Task
 from dw_lsp.worker.tasks.models import Models
 from dw_lsp.workflow.format.commands import COMMANDS
@@ -51,6 +51,7 @@ TASKS: Mapping[str, Task] = {
     "resize_center_crop": Task(resize.resize_center_crop),
     "resize_resample": Task(resize.resize_resample),
     "resize_rescale": Task(resize.resize_rescale),
+    "segment": Task(segment.segment),
     "select": Task(gather.select, together=gather.check_select),
     "slice_audio": Task(sound.slice_audio, together=sound.check_slice_audio),
     "strip_exif": Task(resize.strip_exif),

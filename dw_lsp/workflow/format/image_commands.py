@@ -177,6 +177,7 @@ _MODELS = (
             optional("sam_model_name", TEXT, "Model that outlines it.", "facebook/sam2-hiera-large"),
             optional("threshold", NUMBER, "How certain the model must be.", 0.3),
             optional("invert", FLAG, "White where it is not.", False),
+            optional("torch_dtype", TEXT, "Precision of the models."),
         ),
         "image",
         others="ignored",

@@ -89,8 +89,8 @@ def test_content_types_that_are_not_written(content_type: str, make: Any, refuse
 
 
 def test_tasks_that_are_not_carried_out(make: Any, refused: Any) -> None:
-    error, place = refused(make.workflow(make.task("mask", "segment", image="a.png", prompt="cat")))
-    assert "'segment'" in error.message and place == '"segment"' and "resize_rescale" in error.hint
+    error, place = refused(make.workflow(make.task("faces", "restore_faces", image="a.png", model_name="a")))
+    assert "'restore_faces'" in error.message and place == '"restore_faces"' and "resize_rescale" in error.hint
 
 
 # ---------------------------------------------------------------- mistakes

@@ -11,6 +11,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPil
+from transformers.models.grounding_dino.image_processing_pil_grounding_dino import GroundingDinoImageProcessorPil
 
 WORDS = "<s> </s> <unk> user system assistant : a the red blue circle square on draws of cat dog house tree sky"
 SIZES: dict[str, Any] = {
@@ -100,3 +101,68 @@ def write_depth(folder: Path) -> None:
     )
     transformers.DPTForDepthEstimation(config).save_pretrained(folder)
     DPTImageProcessorPil(size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+def write_detector(folder: Path) -> None:
+    """A model that finds what a text names, sure of all that it sees."""
+    torch.manual_seed(0)
+    sees = transformers.SwinConfig(
+        embed_dim=8,
+        depths=[1] * 4,
+        num_heads=[1, 1, 2, 2],
+        window_size=4,
+        image_size=64,
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", "a", "red", "blue", "cat", "dog", "tree"]
+    reads = transformers.BertConfig(vocab_size=len(words), max_position_embeddings=64, **SIZES)
+    config = transformers.GroundingDinoConfig(
+        backbone_config=sees,
+        text_config=reads,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=2,
+        encoder_ffn_dim=16,
+        decoder_ffn_dim=16,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_n_points=2,
+        decoder_n_points=2,
+        num_queries=6,
+        num_feature_levels=3,
+        max_text_len=64,
+    )
+    transformers.GroundingDinoForObjectDetection(config).save_pretrained(folder)
+    pictures = GroundingDinoImageProcessorPil(size={"shortest_edge": 64, "longest_edge": 96})
+    numbered = {word: number for number, word in enumerate(words)}
+    transformers.GroundingDinoProcessor(pictures, transformers.BertTokenizerFast(vocab=numbered)).save_pretrained(
+        folder
+    )
+
+
+def write_segmenter(folder: Path) -> None:
+    """A model that outlines what a box holds."""
+    torch.manual_seed(0)
+    side = 64
+    backbone = transformers.Sam2HieraDetConfig(
+        hidden_size=8,
+        image_size=[side, side],
+        blocks_per_stage=[1, 1, 2, 1],
+        embed_dim_per_stage=[8, 16, 32, 64],
+        num_attention_heads_per_stage=[1, 1, 2, 2],
+        window_size_per_stage=[8, 4, 4, 4],
+        global_attention_blocks=[3],
+        window_positional_embedding_background_size=[2, 2],
+    )
+    sees = transformers.Sam2VisionConfig(
+        backbone_config=backbone,
+        backbone_channel_list=[64, 32, 16, 8],
+        backbone_feature_sizes=[[side // each] * 2 for each in (4, 8, 16)],
+        fpn_hidden_size=16,
+    )
+    asks = transformers.Sam2PromptEncoderConfig(hidden_size=16, image_size=side, mask_input_channels=4)
+    draws = transformers.Sam2MaskDecoderConfig(
+        hidden_size=16, mlp_dim=16, num_attention_heads=2, iou_head_hidden_dim=16
+    )
+    config = transformers.Sam2Config(vision_config=sees, prompt_encoder_config=asks, mask_decoder_config=draws)
+    transformers.Sam2Model(config).save_pretrained(folder)
