@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_FPS = 8.0
 METADATA_KEY = "dw-lsp"
+#: Of 9: twice as fast as the usual 6, for a file that is a few hundredths larger.
+PNG_LEVEL = 4
 JPEG_QUALITY = 95
 #: Bytes of a PNG's signature and of the header that comes first.
 _PNG_HEADER = 8 + 25
@@ -209,7 +211,7 @@ def _encode_picture(
 def plain_png(image: Image.Image) -> bytes:
     """A picture as a PNG without metadata."""
     data = io.BytesIO()
-    image.save(data, "PNG")
+    image.save(data, "PNG", compress_level=PNG_LEVEL)
     return data.getvalue()
 
 

@@ -12,7 +12,7 @@ import torch
 
 from dw_lsp.worker.engine.devices import named_device
 from dw_lsp.worker.engine.failures import OUT_OF_MEMORY, StepFailed, release_frames
-from dw_lsp.worker.engine.instruments import blocks_of
+from dw_lsp.worker.engine.instruments import before_each, blocks_of
 from dw_lsp.worker.engine.interruptible import LoadingWatch
 from dw_lsp.worker.engine.out_of_memory import is_out_of_memory, ways_to_reduce
 from dw_lsp.worker.engine.pipelines import Loaded, gather_components
@@ -99,16 +99,13 @@ class TaskCalls:
         if warning:
             logger.warning(warning)
         loaded = self._gathered(prepared)
-        handles: list[Any] = []
-        try:
+        with contextlib.ExitStack() as undo:
             for model in loaded.live.values():
                 if isinstance(model, torch.nn.Module):
                     model.to(device)
-                    handles += [block.register_forward_pre_hook(self._stop_if_asked) for block in blocks_of(model)]
+                    for block in blocks_of(model):
+                        undo.callback(before_each(block, self._reporter.goes_on))
             yield Models(loaded.live, device, self._reporter.unit_done, seed)
-        finally:
-            for handle in handles:
-                handle.remove()
 
     def _gathered(self, prepared: PreparedPipeline) -> Loaded:
         def listener(name: str, count: int, total: int) -> None:
@@ -134,9 +131,6 @@ class TaskCalls:
         context.ledger.note_components(loaded.loaded, loaded.reused)
         self._loaded(loaded)
         return loaded
-
-    def _stop_if_asked(self, module: torch.nn.Module, given: Any) -> None:
-        self._reporter.goes_on()
 
     def _spare(self) -> None:
         """Memory has run out: everything leaves that this task does not need."""

@@ -13,8 +13,9 @@ import torch
 
 from dw_lsp.protocol import Advanced, StepProgress
 from dw_lsp.worker.cancellation import Cancellation, RunCancelled
-from dw_lsp.worker.engine.instruments import Instruments, _blocks, steps_to_come
+from dw_lsp.worker.engine.instruments import Instruments, _blocks, before_each, steps_to_come
 from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.signatures import signatures_known
 
 
 def unconditional() -> Any:
@@ -399,3 +400,32 @@ def test_a_step_that_is_slow_says_that_it_goes_on(monkeypatch: pytest.MonkeyPatc
         now[0] += 0.4
         told.reporter.goes_on()
     assert [message for message in told.messages if isinstance(message, Advanced)] == [Advanced("run")] * 10
+
+
+def test_what_is_called_before_a_module_leaves_no_trace() -> None:
+    model = torch.nn.Linear(2, 2)
+    heard: list[str] = []
+    given = torch.ones(1, 2)
+    expected = model(given)
+    outer = before_each(model, lambda: heard.append("outer"))
+    inner = before_each(model, lambda: heard.append("inner"))
+    assert inspect.signature(model.forward) == inspect.signature(torch.nn.Linear(2, 2).forward)
+    assert torch.equal(model(given), expected) and heard == ["inner", "outer"]
+    inner()
+    model(given)
+    assert heard == ["inner", "outer", "outer"]
+    outer()
+    model(given)
+    assert len(heard) == 3 and "forward" not in vars(model)
+
+
+def test_signatures_are_known_for_the_time_of_a_call_only(make: Any) -> None:
+    unet = diffusers.UNet2DConditionModel.from_pretrained(make.model, subfolder="unet")
+    method = type(next(iter(unet.attn_processors.values()))).__call__
+    plain = inspect.signature(method)
+    for _ in range(2):
+        with signatures_known([unet]):
+            with signatures_known([unet]):
+                assert vars(method)["__signature__"] == plain == inspect.signature(method)
+            assert "__signature__" in vars(method)
+        assert "__signature__" not in vars(method) and inspect.signature(method) == plain
