@@ -19,6 +19,7 @@ import torch
 from dw_lsp.protocol import Phase
 from dw_lsp.worker.engine.compiling import computes_compiled
 from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.prompts import replaced
 from dw_lsp.worker.engine.signatures import signatures_known
 
 #: Components whose forward pass is a phase of its own, by the beginning of their name.
@@ -70,7 +71,7 @@ class Instruments:
                 models.append(component)
                 self._watch_phase(name, component)
                 for block in () if computes_compiled(component) else blocks_of(component):
-                    self._undo.callback(before_each(block, self._reporter.goes_on))
+                    self._undo.enter_context(before_each(block, self._reporter.goes_on))
             elif callable(getattr(type(component), "step", None)) and hasattr(component, "timesteps"):
                 self._watch_scheduler(component)
         self._undo.enter_context(signatures_known(models))
@@ -225,12 +226,12 @@ class _Bar:
         self._advanced(self._done)
 
 
-def before_each(module: torch.nn.Module, call: Callable[[], None]) -> Callable[[], None]:
-    """Have something called before each forward pass of a module. Returns what undoes it.
+def before_each(module: torch.nn.Module, call: Callable[[], None]) -> contextlib.AbstractContextManager[None]:
+    """While it lasts, something is called before each forward pass of a module.
 
     In place of the module's `forward` and not as a hook: on the way around hooks torch takes 10 us for each module.
     """
-    own, before = module.forward, vars(module).get("forward")
+    own = module.forward
 
     # `wraps` keeps the signature: models ask it which arguments a block takes.
     @functools.wraps(own)
@@ -238,14 +239,7 @@ def before_each(module: torch.nn.Module, call: Callable[[], None]) -> Callable[[
         call()
         return own(*given, **named)
 
-    def undo() -> None:
-        if before is None:
-            vars(module).pop("forward", None)
-        else:
-            vars(module)["forward"] = before
-
-    vars(module)["forward"] = watched
-    return undo
+    return replaced(module, "forward", watched)
 
 
 #: Found once for each model, as long as it lives: a large one has thousands of modules to look through.

@@ -41,6 +41,8 @@ from dw_lsp.worker.engine.placement import place, set_state
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.previews import Previewer
 from dw_lsp.worker.engine.progress import StepReporter
+from dw_lsp.worker.engine.prompt_weights import check_weights, weighing
+from dw_lsp.worker.engine.prompts import replaced
 from dw_lsp.worker.engine.quantization import multiply_quantized
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
@@ -192,10 +194,11 @@ def call_pipeline(
             path = (step.kind, "arguments", key)
             raise InvalidInput(f"the list `{key}` is empty: nothing would be made", step.place(*path), step.name)
     try:
-        try:
-            output = _called(ready, call, context, reporter)
-        except DoesNotFit:
-            output = _called(ready, dataclasses.replace(call, latents_key=None), context, reporter)
+        with _prompts_as_wanted(ready.pipeline, step):
+            try:
+                output = _called(ready, call, context, reporter)
+            except DoesNotFit:
+                output = _called(ready, dataclasses.replace(call, latents_key=None), context, reporter)
     except InvalidInput:
         raise
     except Exception as error:
@@ -205,6 +208,15 @@ def call_pipeline(
     if isinstance(flagged, (list, tuple)) and any(flagged):
         logger.warning("the safety checker of step %r has blackened %d image(s)", step.name, sum(map(bool, flagged)))
     return output
+
+
+def _prompts_as_wanted(pipeline: Any, step: ResolvedStep) -> contextlib.AbstractContextManager[None]:
+    """While it lasts, weights in prompts are obeyed if the calling step itself says so."""
+    configuration = step.body.get("configuration")
+    if not isinstance(configuration, dict) or not configuration.get("prompt_weighting"):
+        return contextlib.nullcontext()
+    check_weights(step, type(pipeline))
+    return replaced(pipeline, "encode_prompt", weighing(pipeline))
 
 
 def _called(ready: ReadyPipeline, call: Call, context: RunContext, reporter: StepReporter) -> Any:

@@ -35,6 +35,7 @@ CONFIGURATION = frozenset(
         "shared_components",
         "reused_components",
         "sdnq_optimize",
+        "prompt_weighting",
     }
 )
 #: Members of a pipeline that are carried out, besides components.

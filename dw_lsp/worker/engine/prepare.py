@@ -24,6 +24,7 @@ from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.modular import UnknownWorkflow, check_modular, check_output, is_modular, shape_of
 from dw_lsp.worker.engine.pipelines import call_parameters, exactly, is_automatic, pipeline_class
+from dw_lsp.worker.engine.prompt_weights import check_weights
 from dw_lsp.worker.engine.references import check_order, is_result, results_read
 from dw_lsp.worker.engine.refusals import refuse
 from dw_lsp.worker.engine.run_context import RunContext
@@ -170,6 +171,8 @@ def _prepare_pipeline(
     check_loras(step, chosen, required.loras, is_automatic(chosen))
     check_ip_adapter(step, chosen, is_automatic(chosen))
     check_schedulers(step, step.body, context.types)
+    if not is_automatic(chosen):
+        check_weights(step, chosen)
     _check_call(step, chosen)
     configuration = step.body.get("configuration")
     settings = configuration if isinstance(configuration, dict) else {}

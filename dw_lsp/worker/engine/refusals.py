@@ -17,7 +17,6 @@ WAYS_OUT = {
     "generate": "Use a pipeline class, or an earlier step's text.",
     "inversion": "Begin from a picture with an image-to-image pipeline class instead.",
     "load_components": "Only modular pipelines have it; define the component with its own `quantization_config`.",
-    "prompt_weighting": "Write the prompt without weights, and remove it.",
     "remote_text_encoder": "Remove it: the pipeline encodes the prompt itself.",
     "teacache": "Use `cache` with the type first_block instead.",
 }

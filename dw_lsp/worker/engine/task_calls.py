@@ -104,7 +104,7 @@ class TaskCalls:
                 if isinstance(model, torch.nn.Module):
                     model.to(device)
                     for block in blocks_of(model):
-                        undo.callback(before_each(block, self._reporter.goes_on))
+                        undo.enter_context(before_each(block, self._reporter.goes_on))
             yield Models(loaded.live, device, self._reporter.unit_done, seed)
 
     def _gathered(self, prepared: PreparedPipeline) -> Loaded:

@@ -407,14 +407,12 @@ def test_what_is_called_before_a_module_leaves_no_trace() -> None:
     heard: list[str] = []
     given = torch.ones(1, 2)
     expected = model(given)
-    outer = before_each(model, lambda: heard.append("outer"))
-    inner = before_each(model, lambda: heard.append("inner"))
-    assert inspect.signature(model.forward) == inspect.signature(torch.nn.Linear(2, 2).forward)
-    assert torch.equal(model(given), expected) and heard == ["inner", "outer"]
-    inner()
-    model(given)
-    assert heard == ["inner", "outer", "outer"]
-    outer()
+    with before_each(model, lambda: heard.append("outer")):
+        with before_each(model, lambda: heard.append("inner")):
+            assert inspect.signature(model.forward) == inspect.signature(torch.nn.Linear(2, 2).forward)
+            assert torch.equal(model(given), expected) and heard == ["inner", "outer"]
+        model(given)
+        assert heard == ["inner", "outer", "outer"]
     model(given)
     assert len(heard) == 3 and "forward" not in vars(model)
 
