@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -139,7 +140,9 @@ class WorkerProcess:
             thread.join(10)
         for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
             assert stream is not None
-            stream.close()
+            # What was written to a worker that has left by itself is still to be written here.
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
         return status
 
 
