@@ -12,7 +12,7 @@ import torch
 import transformers
 from diffusers import StableDiffusionPipeline
 from diffusers.pipelines.stable_audio import StableAudioProjectionModel
-from peft import LoraConfig
+from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
@@ -31,10 +31,11 @@ def lora_files(tmp_path_factory: pytest.TempPathFactory, make: Any) -> Path:
 def write_lora(model: Path, file: Path, seed: int, text_encoder: bool = False, strength: float = 0.05) -> None:
     """Write a LoRA of a unet's attention, and, if asked, of the text encoder's."""
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
-    pipe.unet.add_adapter(LoraConfig(r=4, lora_alpha=4, target_modules=["to_q", "to_k", "to_v", "to_out.0"]))
+    # Not by the models' own `add_adapter`: that of transformers asks for releases of peft that may not be there.
+    inject_adapter_in_model(LoraConfig(r=4, lora_alpha=4, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), pipe.unet)
     layers: dict[str, Any] = {"unet_lora_layers": drawn(get_peft_model_state_dict(pipe.unet), seed, strength)}
     if text_encoder:
-        pipe.text_encoder.add_adapter(LoraConfig(r=4, lora_alpha=4, target_modules=["q_proj", "v_proj"]))
+        inject_adapter_in_model(LoraConfig(r=4, lora_alpha=4, target_modules=["q_proj", "v_proj"]), pipe.text_encoder)
         found = get_peft_model_state_dict(pipe.text_encoder)
         layers["text_encoder_lora_layers"] = drawn(found, seed, strength)
     pipe.save_lora_weights(str(file.parent), weight_name=file.name, **layers)
