@@ -51,13 +51,20 @@ def estimate(calls: Iterable[PipelineCall], device: str, known: Measurements | N
     """The need of the most demanding call; `None` where there is none, or a model's files are not here."""
     found: dict[tuple[int, Picture, object], Estimate | None] = {}
     for call in calls:
-        picture, offload = picture_of(call.step.body), offload_of(call.definer)
+        picture, offload = _asked_for(call.step), offload_of(call.definer)
         case = (id(call.required), picture, offload)
         if case not in found:
             found[case] = _of_step(call.required, picture, offload, device, known)
     if not found or any(each is None for each in found.values()):
         return None
     return max((each for each in found.values() if each is not None), key=lambda each: each.need)
+
+
+def _asked_for(step: ResolvedStep) -> Picture:
+    if "picture" not in step.facts:
+        step.facts["picture"] = picture_of(step.body)
+    found: Picture = step.facts["picture"]
+    return found
 
 
 def _of_step(

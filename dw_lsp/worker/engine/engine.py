@@ -62,6 +62,7 @@ class Engine:
         self.run_count = 0
         self._components = Components()
         self._meter = Meter(self.device, self.device_name)
+        self._sampler = Sampler(self._meter)
         self._resources = Resources(self._components, self._meter, self.device, versions)
         self._housekeeping = Housekeeping(self.device)
         self._growth = Growth()
@@ -96,7 +97,7 @@ class Engine:
         self._growth_warning = request.options.growth_warning_bytes
         run = _Run(request, cancellation, send, self._resources)
         profile = profiled(request.options.profile_memory, self.device, send, lambda: run.folder)
-        with Sampler(self._meter, lambda: send(MemoryReported(self.memory_report()))), profile as heard:
+        with self._sampler.during(lambda: send(MemoryReported(self.memory_report()))), profile as heard:
             run.tell_to(heard)
             outcome, error = self._resources.computing.call(run.carry_out)
         self._housekeeping.after_run(run.seconds)

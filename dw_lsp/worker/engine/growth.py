@@ -31,7 +31,7 @@ MEGABYTE = 1024 * 1024
 class Pools:
     """What was in use after a run, beyond what the kept components fill; `None` for what cannot be known.
 
-    Bytes of the device, of its allocator's unused reserve, of the host; blocks of Python objects; open file handles.
+    Bytes of the device, of its allocator's unused reserve, of the host; Python objects with others in them; open files.
     """
 
     device: int | None = None
@@ -53,7 +53,7 @@ _POOLS = {
     "device": _Pool("memory of the device", "MB", 0.25 * MEGABYTE),
     "device_reserve": _Pool("memory that the device's allocator keeps", "MB", MEGABYTE),
     "host": _Pool("memory of the process (host)", "MB", 0.5 * MEGABYTE),
-    "python_objects": _Pool("the number of Python objects", "blocks", 1000.0),
+    "python_objects": _Pool("the number of Python objects", "objects", 500.0),
     "file_handles": _Pool("the number of open file handles", "handles", 0.5),
 }
 

@@ -110,7 +110,7 @@ class SparingCalls:
             self._ready = self._in_use.enter_context(self._make_ready(self.relief))
             self._switches = _switches(self._ready.pipeline)
         meter, started = self._context.resources.meter, time.monotonic()
-        before = meter.in_use()
+        before = meter.begin_in_use()
         output = call_pipeline(self._ready, self.step, call, self._context, self._reporter)
         peak = meter.peak_in_use()
         if before is not None and peak is not None and self.relief == AS_WRITTEN:

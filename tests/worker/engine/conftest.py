@@ -32,7 +32,9 @@ def write_lora(model: Path, file: Path, seed: int, text_encoder: bool = False, s
     """Write a LoRA of a unet's attention, and, if asked, of the text encoder's."""
     pipe = StableDiffusionPipeline.from_pretrained(str(model))
     # Not by the models' own `add_adapter`: that of transformers asks for releases of peft that may not be there.
-    inject_adapter_in_model(LoraConfig(r=4, lora_alpha=4, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), pipe.unet)
+    inject_adapter_in_model(
+        LoraConfig(r=4, lora_alpha=4, target_modules=["to_q", "to_k", "to_v", "to_out.0"]), pipe.unet
+    )
     layers: dict[str, Any] = {"unet_lora_layers": drawn(get_peft_model_state_dict(pipe.unet), seed, strength)}
     if text_encoder:
         inject_adapter_in_model(LoraConfig(r=4, lora_alpha=4, target_modules=["q_proj", "v_proj"]), pipe.text_encoder)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import threading
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from dw_lsp.worker.engine.components import Components, size_of
 from dw_lsp.worker.engine.devices import default_device, device_name, is_present, named_device, same_device
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.host_memory import host_memory
-from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
+from dw_lsp.worker.engine.memory import FIRST_SAMPLE_SECONDS, SAMPLING_SECONDS, Meter, Sampler, budget_bytes
 from dw_lsp.worker.engine.room import Room
 
 MEGABYTE = 1024 * 1024
@@ -107,6 +110,15 @@ def test_growth_of_a_real_run_is_warned_of(worker: Any, make: Any, tmp_path: Pat
     assert again.warnings
 
 
+def test_objects_that_are_kept_are_counted() -> None:
+    meter = Meter(torch.device("cpu"), "a processor")
+    gc.collect()
+    before = meter.pools(()).python_objects
+    kept = [[number] for number in range(5000)]
+    after = meter.pools(()).python_objects
+    assert before is not None and after is not None and len(kept) <= after - before < 2 * len(kept)
+
+
 def test_the_highest_use_of_a_step_is_caught_between_its_ends() -> None:
     used = [10]
     meter = Meter(torch.device("cpu"), "a processor")
@@ -120,8 +132,7 @@ def test_the_highest_use_of_a_step_is_caught_between_its_ends() -> None:
 
 def test_what_is_handed_out_leaves_out_what_is_kept_for_reuse() -> None:
     meter = Meter(torch.device("cpu"), "a processor")
-    meter.begin_peak()
-    before = meter.in_use()
+    before = meter.begin_in_use()
     if before is None:
         pytest.skip("this C library does not tell")
     tensor = torch.zeros(16 * MEGABYTE)
@@ -132,12 +143,31 @@ def test_what_is_handed_out_leaves_out_what_is_kept_for_reuse() -> None:
     assert peak - before >= 60 * MEGABYTE and after - before < 10 * MEGABYTE
 
 
-def test_the_sampler_reports_and_stops() -> None:
-    told: list[int] = []
-    meter = Meter(torch.device("cpu"), "a processor")
-    with Sampler(meter, lambda: told.append(1)) as sampler:
-        assert sampler._thread.is_alive()
-    assert not sampler._thread.is_alive()
+def test_the_sampler_reports_during_runs_and_never_between_them() -> None:
+    told: list[str] = []
+    heard = threading.Event()
+    sampler = Sampler(Meter(torch.device("cpu"), "a processor"))
+
+    def run(name: str) -> None:
+        heard.clear()
+        with sampler.during(lambda: (told.append(name), heard.set())):
+            assert heard.wait(10)
+
+    run("first")
+    count = len(told)
+    time.sleep(FIRST_SAMPLE_SECONDS + SAMPLING_SECONDS)
+    assert len(told) == count
+    run("second")
+    assert set(told[:count]) == {"first"} and set(told[count:]) == {"second"}
+
+
+def test_all_runs_share_one_sampling_thread() -> None:
+    sampler = Sampler(Meter(torch.device("cpu"), "a processor"))
+    with sampler.during(lambda: None):
+        threads = set(threading.enumerate())
+    for _ in range(20):
+        with sampler.during(lambda: None):
+            assert set(threading.enumerate()) <= threads
 
 
 @pytest.mark.parametrize(
