@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
 import inspect
 import logging
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ import torch
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.failures import describe
-from dw_lsp.worker.engine.trusted_types import TrustedTypes
+from dw_lsp.worker.engine.trusted_types import TrustedTypes, install
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,9 @@ def quantization_of(
     arguments = values.live(given if isinstance(given, dict) else {})
     try:
         made = kind(**{key: _made(value) for key, value in arguments.items()})
+    except importlib.metadata.PackageNotFoundError as error:
+        message = f"{name} needs the package {error.name}, which the worker's Python does not have"
+        raise InvalidInput(message, hint=install(error.name)) from error
     except Exception as error:  # Each library checks in its own way.
         raise InvalidInput(f"{name} cannot be made with these arguments: {describe(error)}") from error
     _check_device(made, name, device)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import difflib
 import importlib
+import importlib.util
 import inspect
 import re
 from collections.abc import Iterable
@@ -117,23 +118,60 @@ class TrustedTypes:
         return found
 
     def _lookup(self, path: str, name: str) -> Any:
-        """The object at a dotted path: the longest part that can be imported is a module, the rest are attributes."""
+        """The object at a dotted path: modules that are not there yet are imported, the rest are attributes."""
         self.check_package(path, name)
         parts = path.split(".")
-        module, rest = importlib.import_module(parts[0]), parts[1:]
-        while rest and not hasattr(module, rest[0]):
-            try:
-                module = importlib.import_module(f"{module.__name__}.{rest[0]}")
-            except ModuleNotFoundError:
-                break
-            rest = rest[1:]
-        found: Any = module
-        for index, part in enumerate(rest):
-            if part.startswith("_") or not hasattr(found, part):
-                near = _nearest(part, dir(found)) if index == len(rest) - 1 else ""
+        found = self._module(parts[0], name)
+        for index, part in enumerate(parts[1:], 1):
+            inner = None if part.startswith("_") else self._member(found, part, name)
+            if inner is None:
+                near = _nearest(part, dir(found)) if index == len(parts) - 1 else ""
                 raise InvalidInput(f"{parts[0]} has no {name!r}{near}")
-            found = getattr(found, part)
+            (found,) = inner
         return found
+
+    def _member(self, home: Any, part: str, name: str) -> tuple[Any] | None:
+        """What an object has under a name; `None` where there is nothing. Packages list few of their modules."""
+        try:
+            return (getattr(home, part),)
+        except AttributeError:
+            # A package that another one has merely imported may lie anywhere.
+            if not hasattr(home, "__path__") or home.__name__.partition(".")[0] not in self.allowed:
+                return None
+        except (ImportError, RuntimeError) as error:  # A class of a lazy package whose module needs what is not there.
+            raise _cannot_import(name, error) from error
+        module = f"{home.__name__}.{part}"
+        return (self._module(module, name),) if _is_there(module) else None
+
+    def _module(self, module: str, name: str) -> Any:
+        try:
+            return importlib.import_module(module)
+        except (ImportError, RuntimeError) as error:
+            raise _cannot_import(name, error) from error
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module of a package that has been imported is there."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _cannot_import(name: str, error: Exception) -> InvalidInput:
+    """The error for a name whose module, or what that needs, is not installed or broken."""
+    causes = [each for each in (error, error.__cause__) if isinstance(each, ModuleNotFoundError) and each.name]
+    package = str(causes[-1].name).partition(".")[0] if causes else ""
+    if not package or importlib.util.find_spec(package) is not None:
+        return InvalidInput(f"{name} cannot be imported: {error}")
+    return InvalidInput(
+        f"{name} needs the package {package}, which the worker's Python does not have", hint=install(package)
+    )
+
+
+def install(package: str) -> str:
+    """What to do about a package that is not there."""
+    return f"Install it there: pip install {package}"
 
 
 def _what(found: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,11 @@ def test_quantized_products_are_switched_back(make: Any) -> None:
 
 
 REFUSALS: dict[str, tuple[Any, str, str]] = {
+    "no package": (
+        {"configuration": {"config_type": "optimum.absent.Config"}},
+        "needs the package optimum",
+        "pip install optimum",
+    ),
     "no GPU": (BITSANDBYTES, "which needs a GPU", "use one that runs anywhere"),
     "no class": ({"arguments": {}}, "needs a `configuration` with `config_type`", ""),
     "another class": ({"configuration": {"config_type": "UNet2DConditionModel"}}, "configures no quantization", ""),
@@ -124,6 +130,14 @@ REFUSALS: dict[str, tuple[Any, str, str]] = {
     ),
     "no object": ("int8", "`quantization_config` should be an object", ""),
 }
+
+
+@pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="bitsandbytes is here")
+def test_a_package_that_a_config_asks_for_is_named(worker: Any, make: Any, folder: Path) -> None:
+    quantization = {**BITSANDBYTES, "configuration": {"config_type": "BitsAndBytesConfig"}}
+    ended = worker.run(drawing(make, quantization), folder)
+    assert "needs the package bitsandbytes" in ended.error.message and ended.error.step == "draw"
+    assert "pip install bitsandbytes" in ended.error.hint
 
 
 @pytest.mark.parametrize("case", REFUSALS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import diffusers
@@ -65,6 +66,27 @@ def test_constants_are_data_and_copied() -> None:
     table = TYPES.constant("diffusers.pipelines.pipeline_loading_utils.LOADABLE_CLASSES")
     table.clear()
     assert TYPES.constant("diffusers.pipelines.pipeline_loading_utils.LOADABLE_CLASSES")
+
+
+def test_a_constant_of_a_module_that_nothing_has_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "diffusers.pipelines.ltx2.utils", raising=False)
+    monkeypatch.delattr(diffusers.pipelines.ltx2, "utils", raising=False)
+    assert isinstance(TYPES.constant("diffusers.pipelines.ltx2.utils.DEFAULT_NEGATIVE_PROMPT"), str)
+
+
+def test_nothing_is_imported_from_a_package_that_a_library_has_merely_imported() -> None:
+    sys.modules.pop("json.tool", None)
+    with pytest.raises(InvalidInput):
+        TYPES.constant("diffusers.configuration_utils.json.tool.__name__")
+    with pytest.raises(InvalidInput):
+        TYPES.constant("diffusers.configuration_utils.json.tool.infile")
+    assert "json.tool" not in sys.modules
+
+
+def test_a_package_that_is_not_there_is_named_with_its_mend() -> None:
+    with pytest.raises(InvalidInput, match="needs the package absent_one") as refused:
+        TrustedTypes(("absent_one",)).value("absent_one.quantization.Config")
+    assert refused.value.hint == "Install it there: pip install absent_one"
 
 
 @pytest.mark.parametrize(
