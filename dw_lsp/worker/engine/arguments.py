@@ -57,12 +57,8 @@ class Arguments:
         return value.frames if isinstance(value, Film) else value.samples
 
     def _text(self, key: str, value: str) -> Any:
-        if value.startswith(CONSTANT):
-            return self._types.constant(value.removeprefix(CONSTANT))
-        if not is_type_key(key) or value.startswith(PENDING):
-            return value
-        if value.startswith("{") and value.endswith("}"):
-            return value[1:-1]
+        if not is_type_key(key) or value.startswith((PENDING, CONSTANT)) or _is_plain(value):
+            return plain(key, value, self._types)
         found = self._types.value(value)
         if found is None:
             logger.warning(
@@ -102,3 +98,21 @@ class Arguments:
         elif not (value is None or (isinstance(value, str) and value.startswith(PENDING))):
             what = "video" if moving else "picture"
             raise InvalidInput(f'{key!r} should be a {what} (a path, an address or {{"location": ...}})')
+
+
+def plain(key: str, value: Any, types: TrustedTypes) -> Any:
+    """A value of which no text names a type: with the constants in it, and without the braces around plain text."""
+    if isinstance(value, list):
+        return [plain(key, item, types) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(name, item, types) for name, item in value.items()}
+    if not isinstance(value, str):
+        return value
+    if value.startswith(CONSTANT):
+        return types.constant(value.removeprefix(CONSTANT))
+    return value[1:-1] if is_type_key(key) and _is_plain(value) else value
+
+
+def _is_plain(text: str) -> bool:
+    """Whether text under a type's key stands for itself."""
+    return text.startswith("{") and text.endswith("}")

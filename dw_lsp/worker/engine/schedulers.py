@@ -13,6 +13,7 @@ import diffusers
 
 from dw_lsp.planning.requirements import SCHEDULER_NAMES
 from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.arguments import plain
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -98,13 +99,17 @@ def set_scheduler(pipeline: Any, name: str, scheduler: Any) -> None:
 
 
 def check_schedulers(step: ResolvedStep, body: Mapping[str, Value], types: TrustedTypes) -> None:
-    """Raise `InvalidInput` where a step names a scheduler class that is none, before anything is loaded."""
+    """Raise `InvalidInput` where a step names a scheduler class that is none, or options that it cannot have, before
+    anything is loaded.
+    """
     for name in SCHEDULER_NAMES & body.keys():
         definition = body[name]
-        settings = definition.get("configuration") if isinstance(definition, dict) else None
+        if not isinstance(definition, dict):
+            continue
+        settings = definition.get("configuration")
         wanted = settings.get("scheduler_type") if isinstance(settings, dict) else None
-        if isinstance(wanted, str):
-            _placed(types, wanted, step, name)
+        kind = _placed(types, wanted, step, name) if isinstance(wanted, str) else None
+        _options(kind, definition.get("from_config_args"), step, name, types)
 
 
 def _placed(types: TrustedTypes, wanted: str, step: ResolvedStep, name: str) -> Any:
@@ -117,17 +122,24 @@ def _placed(types: TrustedTypes, wanted: str, step: ResolvedStep, name: str) -> 
 
 def _rebuilt(current: Any, wanted: Value, options: Value, step: ResolvedStep, name: str, types: TrustedTypes) -> Any:
     kind = _placed(types, wanted, step, name) if isinstance(wanted, str) else type(current)
+    return kind.from_config(current.config, **_options(kind, options, step, name, types))
+
+
+def _options(kind: Any, options: Value, step: ResolvedStep, name: str, types: TrustedTypes) -> dict[str, Any]:
+    """The options of a scheduler as plain values. Arguments: `kind` is its class, `None` while that is not known."""
     given = options if isinstance(options, dict) else {}
-    known = [key for key in inspect.signature(kind.__init__).parameters if key not in ("self", "kwargs")]
-    unknown = [key for key in given if key not in known]
-    if unknown:
-        raise InvalidInput(
-            f"{kind.__name__} has no option {unknown[0]!r}",
-            step.place("pipeline", name, "from_config_args", unknown[0]),
-            step.name,
-            f"It has {', '.join(known)}.",
-        )
-    return kind.from_config(current.config, **given)
+    known = [] if kind is None else list(inspect.signature(kind.__init__).parameters)
+    found: dict[str, Any] = {}
+    for key, value in given.items():
+        place = step.place("pipeline", name, "from_config_args", key)
+        if kind is not None and (key not in known or key in ("self", "kwargs")):
+            having = ", ".join(each for each in known if each not in ("self", "kwargs"))
+            raise InvalidInput(f"{kind.__name__} has no option {key!r}", place, step.name, f"It has {having}.")
+        try:
+            found[key] = plain(key, value, types)
+        except InvalidInput as error:
+            raise InvalidInput(error.message, place, step.name, error.hint) from error
+    return found
 
 
 def _set_shift(scheduler: Any, shift: Value, step: ResolvedStep, name: str) -> None:

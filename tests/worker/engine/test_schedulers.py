@@ -9,7 +9,7 @@ import pytest
 
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Range
-from dw_lsp.worker.engine.schedulers import change_schedulers, defined_schedulers
+from dw_lsp.worker.engine.schedulers import change_schedulers, check_schedulers, defined_schedulers
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
@@ -49,6 +49,23 @@ def test_options_go_before_the_configuration() -> None:
         diffusers.DDIMScheduler(), configuration=configuration, from_config_args={"rescale_betas_zero_snr": True}
     )
     assert new.config.rescale_betas_zero_snr is True
+
+
+def test_options_may_be_plain_text_in_braces_and_constants() -> None:
+    options = {"algorithm_type": "{sde-dpmsolver++}", "beta_end": "constant:torch.pi"}
+    new = changed(
+        diffusers.DDIMScheduler(),
+        configuration={"scheduler_type": "DPMSolverMultistepScheduler"},
+        from_config_args=options,
+    )
+    assert (new.config.algorithm_type, round(new.config.beta_end, 3)) == ("sde-dpmsolver++", 3.142)
+
+
+def test_options_are_looked_at_before_anything_is_loaded() -> None:
+    for options, told in (({"karras": 1}, "no option 'karras'"), ({"beta_end": "constant:torch.absent"}, "torch has no")):
+        step = step_with(configuration={"scheduler_type": "DDIMScheduler"}, from_config_args=options)
+        with pytest.raises(InvalidInput, match=told):
+            check_schedulers(step, step.body, TYPES)
 
 
 def test_an_option_that_the_class_does_not_have() -> None:
