@@ -139,7 +139,7 @@ def sound_arguments(command: str | None) -> frozenset[str]:
 def base_seed(step: ResolvedStep, definition: Mapping[str, Value], run_seed: int | None) -> int | None:
     """The seed of a step's first iteration: the pipeline's, the step's own, the run's."""
     own = definition.get("seed")
-    if isinstance(own, int) and not isinstance(own, bool):
+    if isinstance(own, int):
         return own
     if step.seed is not None and ("seed",) in step.places:
         return step.seed

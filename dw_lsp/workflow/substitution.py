@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range, String, Value, to_value
 from dw_lsp.workflow.conversion import convert
@@ -187,7 +188,16 @@ def _step(node: Node, index: int, workflow_seed: int | None, substitution: _Subs
         range=place,
         places=dict(_places(node, ())),
     )
-    return as_pipeline(step)
+    return _with_pipelines_seed(as_pipeline(step))
+
+
+def _with_pipelines_seed(step: ResolvedStep) -> ResolvedStep:
+    """The step with a sound seed of its pipeline, which goes before all others."""
+    given = step.body.get("seed")
+    if step.kind != "pipeline" or given is None:
+        return step
+    seed = _whole_seed(given, step.place("pipeline", "seed"), f"the pipeline's `seed` of step {step.name!r}", step.name)
+    return replace(step, body={**step.body, "seed": seed})
 
 
 def _with_sources(value: Value) -> Value:
@@ -247,11 +257,15 @@ def _flag(substitution: _Substitution, node: Object, key: str, name: str) -> boo
 
 
 def _seed(value: Value, node: Node | None, what: str) -> int | None:
-    if value is None:
-        return None
+    return None if value is None else _whole_seed(value, None if node is None else node.range, what)
+
+
+def _whole_seed(value: Value, place: Range | None, what: str, step: str | None = None) -> int:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**64:
         return value
-    raise InvalidInput(f"{what} is a whole number from 0", None if node is None else node.range)
+    raise InvalidInput(f"{what} is a whole number from 0 to 2^64 - 1", place, step)
 
 
 def _member_range(node: Object, key: str, otherwise: Range) -> Range:

@@ -69,6 +69,26 @@ def test_the_seed_of_a_step_goes_before_the_workflows() -> None:
     assert (workflow.seed, [step.seed for step in workflow.steps]) == (7, [5, 7])
 
 
+def pipeline(**members: Any) -> dict[str, Any]:
+    return {
+        "name": "a",
+        "pipeline": {"configuration": {}, "from_pretrained_arguments": {}, "arguments": {}, **members},
+    }
+
+
+@pytest.mark.parametrize("seed", ["12", True, -1, 2**70, 1.5])
+def test_a_pipelines_seed_is_a_whole_number_like_any_other(seed: Any) -> None:
+    message, place = refusal(text_of(pipeline(seed=seed)))
+    assert "a whole number" in message and place == json.dumps(seed)
+
+
+def test_a_seed_may_be_written_as_a_fraction_without_one() -> None:
+    workflow = resolved(text_of(pipeline(seed=12.0), seed=7.0))
+    assert (workflow.seed, workflow.steps[0].body["seed"]) == (7, 12)
+    assert isinstance(workflow.steps[0].body["seed"], int)
+    assert resolved(text_of(pipeline(seed=None))).steps[0].body["seed"] is None
+
+
 def test_places_lead_to_the_text() -> None:
     text = text_of(task("a", p={"q": ["here"]}))
     step = resolved(text).steps[0]
