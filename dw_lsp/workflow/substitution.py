@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from dw_lsp.text.syntax_tree import Array, Node, Object, Range, String, Value, to_value
+from dw_lsp.workflow.constraints import Constraint, constrained, constraints_of, with_frame_snap
 from dw_lsp.workflow.conversion import convert
 from dw_lsp.workflow.references import RESULTS, parse_reference
 from dw_lsp.workflow.resolved import STEP_KINDS, InvalidInput, ResolvedStep, ResolvedWorkflow, StepKind
@@ -45,10 +46,11 @@ def resolve(root: Node | None, arguments: Mapping[str, Value]) -> ResolvedWorkfl
             "a workflow needs a list of `steps` with at least one step", place.key.range if place else None
         )
     seed = _seed(substitution.value(root.get("seed")), root.get("seed"), "the workflow's `seed`")
+    constraints = constraints_of(root)
     steps: list[ResolvedStep] = []
     names: set[str] = set()
     for index, node in enumerate(steps_node.items):
-        step = _step(node, index, seed, substitution)
+        step = _step(node, index, seed, substitution, constraints)
         if step.name in names:
             raise InvalidInput(f"two steps are named {step.name!r}; rename one of them", step.range, step.name)
         names.add(step.name)
@@ -70,9 +72,9 @@ def _id(root: Object, substitution: _Substitution) -> str:
 
 
 def variable_values(root: Object, arguments: Mapping[str, Value]) -> dict[str, Value]:
-    """The values of all declared variables: the caller's, else the defaults.
+    """The values of all declared variables: the caller's, else the defaults; on their grids where they are constrained.
 
-    Raises `InvalidInput` for an argument that no variable is declared for, or that cannot be converted.
+    Raises `InvalidInput` for an argument that no variable is declared for, that cannot be converted or is not allowed.
     """
     block = root.get("variables")
     if block is not None and not isinstance(block, Object):
@@ -82,17 +84,22 @@ def variable_values(root: Object, arguments: Mapping[str, Value]) -> dict[str, V
     for name in arguments:
         if name not in declared:
             raise InvalidInput(_undeclared(f"there is no variable {name!r}", name, declared))
-    values = {
+    given = {
         name: convert(name, arguments[name], default) if name in arguments else default
         for name, default in declared.items()
     }
-    return {name: _nested(value, values, (name,), block) for name, value in values.items()}
+    values = {name: _nested(value, given, (name,), block) for name, value in given.items()}
+    places = {member.key.value: member.value.range for member in block.members} if block is not None else {}
+    own = {name: place for name, place in places.items() if name not in arguments}
+    return constrained(values, constraints_of(root), own)
 
 
 def _nested(value: Value, values: Mapping[str, Value], path: tuple[str, ...], block: Object | None) -> Value:
     """A variable's value with the references to other variables in it resolved."""
     if isinstance(value, dict):
-        return {key: _nested(item, values, path, block) for key, item in value.items()}
+        nested = {key: _nested(item, values, path, block) for key, item in value.items()}
+        # As everywhere: a key whose variable is null goes away.
+        return {key: item for key, item in nested.items() if item is not None or _keeps_null(key, value[key])}
     if isinstance(value, list):
         return [_nested(item, values, path, block) for item in value]
     reference = parse_reference(value) if isinstance(value, str) else None
@@ -107,6 +114,11 @@ def _nested(value: Value, values: Mapping[str, Value], path: tuple[str, ...], bl
     if reference.name in path:
         raise InvalidInput(f"variables refer to each other in a circle: {' -> '.join((*path, reference.name))}", place)
     return _nested(values[reference.name], values, (*path, reference.name), block)
+
+
+def _keeps_null(key: str, written: Value) -> bool:
+    """Whether a key stays whose value is null: that is what the text has there, or it means something."""
+    return written is None or key in KEEPS_NULL
 
 
 def _undeclared(problem: str, name: str, declared: Mapping[str, Value]) -> str:
@@ -158,7 +170,13 @@ class _Substitution:
 # ---------------------------------------------------------------- steps
 
 
-def _step(node: Node, index: int, workflow_seed: int | None, substitution: _Substitution) -> ResolvedStep:
+def _step(
+    node: Node,
+    index: int,
+    workflow_seed: int | None,
+    substitution: _Substitution,
+    constraints: Mapping[str, Constraint],
+) -> ResolvedStep:
     if not isinstance(node, Object):
         raise InvalidInput(f"step {index + 1} is no object", node.range)
     name_node = node.get("name")
@@ -169,6 +187,8 @@ def _step(node: Node, index: int, workflow_seed: int | None, substitution: _Subs
     if (for_each := node.member("for_each")) is not None:
         raise InvalidInput("`for_each` is not supported by this engine yet", for_each.key.range, name)
     body = _with_sources(substitution.value(node.get(kind)))
+    places = dict(_places(node, ()))
+    body = with_frame_snap(body, constraints, places.get((kind, "chain", "frame_snap"), place), name)
     if not isinstance(body, dict):
         raise InvalidInput(f"`{kind}` of step {name!r} is an object", _member_range(node, kind, place), name)
     _check_required(node, kind, body, name)
@@ -186,7 +206,7 @@ def _step(node: Node, index: int, workflow_seed: int | None, substitution: _Subs
         release_pipeline=_flag(substitution, node, "release_pipeline", name),
         release_models=_flag(substitution, node, "release_models", name),
         range=place,
-        places=dict(_places(node, ())),
+        places=places,
     )
     return _with_pipelines_seed(as_pipeline(step))
 

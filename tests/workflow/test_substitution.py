@@ -55,6 +55,13 @@ def test_null_removes_its_key_but_where_it_means_something() -> None:
     assert resolved(text).steps[0].body["arguments"] == {"from_file": None, "q": [None]}
 
 
+def test_null_removes_its_key_in_a_variable_too() -> None:
+    text = text_of(
+        task("a", p="variable:a"), variables={"a": {"k": "variable:c", "from_file": "variable:c", "n": None}, "c": None}
+    )
+    assert resolved(text).steps[0].body["arguments"] == {"p": {"from_file": None, "n": None}}
+
+
 def test_variables_in_variables_are_resolved_and_circles_told() -> None:
     workflow = resolved(text_of(variables={"a": {"x": "variable:b"}, "b": ["variable:c"], "c": 1}))
     assert workflow.variables["a"] == {"x": [1]}

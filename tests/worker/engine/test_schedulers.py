@@ -62,7 +62,10 @@ def test_options_may_be_plain_text_in_braces_and_constants() -> None:
 
 
 def test_options_are_looked_at_before_anything_is_loaded() -> None:
-    for options, told in (({"karras": 1}, "no option 'karras'"), ({"beta_end": "constant:torch.absent"}, "torch has no")):
+    for options, told in (
+        ({"karras": 1}, "no option 'karras'"),
+        ({"beta_end": "constant:torch.absent"}, "torch has no"),
+    ):
         step = step_with(configuration={"scheduler_type": "DDIMScheduler"}, from_config_args=options)
         with pytest.raises(InvalidInput, match=told):
             check_schedulers(step, step.body, TYPES)
