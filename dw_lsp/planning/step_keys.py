@@ -26,7 +26,7 @@ from dw_lsp.workflow.identity import canonical, content_digest, digest, loading_
 from dw_lsp.workflow.resolved import ResolvedStep
 
 #: Raised when a key no longer means what it meant, so that nothing remembered before is taken.
-KEY_FORMAT = 2
+KEY_FORMAT = 3
 #: Members of a pipeline that are in its key in a form of their own, or say nothing about its results.
 _OWN_FORM = frozenset(
     {

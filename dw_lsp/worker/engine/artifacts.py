@@ -27,7 +27,7 @@ def of_pipeline(output: Any, facts: OutputFacts = UNKNOWN) -> list[Any]:
     """
     if isinstance(output, tuple) and not hasattr(output, "_fields"):
         output = output[0] if output else []
-        return _split(output)
+        return _split(output, facts)
     if type(output) is dict:
         return _of_named(output, facts)
     fields = _fields(output)
@@ -38,15 +38,17 @@ def of_pipeline(output: Any, facts: OutputFacts = UNKNOWN) -> list[Any]:
             return list(sounds_of(fields[name], facts.sample_rate))
         if name == "frames" and fields.get("audio") is not None and not facts.latent:
             return _films(fields, facts)
-        return [fields] if name in _EMBEDDINGS else _split(fields[name])
-    return [fields] if fields else _split(output)
+        return [fields] if name in _EMBEDDINGS else _split(fields[name], facts)
+    return [fields] if fields else _split(output, facts)
 
 
 def _films(fields: Mapping[str, Any], facts: OutputFacts) -> list[Any]:
     """Each video of a batch with the sound that was made for it."""
     told = fields.get("sampling_rate")
     sounds = sounds_of(fields["audio"], told if isinstance(told, int) else facts.sample_rate)
-    return [Film(frames, sound, facts.fps) for frames, sound in zip(_split(fields["frames"]), sounds, strict=True)]
+    return [
+        Film(frames, sound, facts.fps) for frames, sound in zip(_split(fields["frames"], facts), sounds, strict=True)
+    ]
 
 
 def _of_named(output: dict[str, Any], facts: OutputFacts) -> list[Any]:
@@ -63,7 +65,7 @@ def _of_named(output: dict[str, Any], facts: OutputFacts) -> list[Any]:
         made = list(sounds_of(output[name], told if isinstance(told, int) else facts.sample_rate))
         used.add("sampling_rate")
     else:
-        made = _split(output[name])
+        made = _split(output[name], facts)
     rest = {key: value for key, value in output.items() if key not in used}
     return [*made, *([rest] if rest else [])]
 
@@ -153,10 +155,12 @@ def _fields(output: Any) -> dict[str, Any]:
     return {}
 
 
-def _split(values: Any) -> list[Any]:
-    """The single results of a batch."""
+def _split(values: Any, facts: OutputFacts) -> list[Any]:
+    """The single results of a batch. Latents stay batches, of one: that is how pipelines take them."""
     if isinstance(values, (list, tuple)):
         return list(values)
     if isinstance(values, (numpy.ndarray, torch.Tensor)) and values.ndim >= 1:
+        if facts.latent:
+            return [values[index : index + 1] for index in range(values.shape[0])]
         return [values[index] for index in range(values.shape[0])]
     return [values]

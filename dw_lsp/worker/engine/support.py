@@ -40,6 +40,7 @@ RESULT = frozenset(
 #: Beginnings of texts that mean something which this engine cannot look up.
 _REFERENCES = ("prompt:", "asset:", "output:", "item:", "gather:", "constraint:")
 _SUBFOLDER = re.compile(r"[\w.-]+(/[\w.-]+)*")
+_PIPELINES = ("pipeline", "pipeline_reference")
 #: The content type of moving pictures.
 VIDEO = "video/mp4"
 _WRITTEN = ("image/png", "image/jpeg", "image/jpg", "image/webp", "image/gif", "image/bmp", "image/tiff")
@@ -55,7 +56,7 @@ def check_step(step: ResolvedStep, options: RunOptions) -> None:
         _check_task(step)
     else:
         only(step, step.body, frozenset({"path", "arguments"}), ("workflow",))
-    chain = chain_of(step) if step.kind in ("pipeline", "pipeline_reference") else None
+    chain = chain_of(step) if step.kind in _PIPELINES else None
     if chain is not None and chain.save:
         _check_videos(step, "saving segments", (step.kind, "chain", "save_segments"))
     arguments = step.body.get("arguments")
@@ -124,6 +125,17 @@ def _check_result(step: ResolvedStep, result: Mapping[str, Value]) -> None:
     if kind in sound_files.FORMATS:
         _check_sound(step, kind, result)
     _check_file(step, result)
+    _check_decoded(step, kind, result)
+
+
+def _check_decoded(step: ResolvedStep, kind: str, result: Mapping[str, Value]) -> None:
+    """What is written is not latents: as pictures they would be small and grey, and nothing else holds them."""
+    arguments = step.body.get("arguments")
+    output = arguments.get("output_type") if isinstance(arguments, dict) else None
+    if step.kind in _PIPELINES and output in ("latent", "{latent}") and result.get("save") is not False:
+        message = f"the `output_type` of step {step.name!r} is latent, and latents cannot be written as {kind}"
+        hint = "With `save: false` they are handed on to later steps only; without `output_type` they are decoded."
+        raise refuse(step, ("result", "content_type"), message, hint)
 
 
 def _check_videos(step: ResolvedStep, doing: str, path: tuple[PathPart, ...]) -> None:

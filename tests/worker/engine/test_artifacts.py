@@ -53,6 +53,12 @@ def test_each_image_is_an_artifact() -> None:
     assert of_pipeline(([IMAGE], None)) == [IMAGE]
 
 
+def test_latents_are_handed_on_as_pipelines_take_them() -> None:
+    facts = OutputFacts(latent=True)
+    assert [each.shape for each in of_pipeline(Pictures(torch.zeros(2, 4, 8, 8)), facts)] == [(1, 4, 8, 8)] * 2
+    assert [each.shape for each in of_pipeline({"videos": torch.zeros(1, 4, 3, 8, 8)}, facts)] == [(1, 4, 3, 8, 8)]
+
+
 def test_each_video_is_an_artifact() -> None:
     assert of_pipeline(Video([[IMAGE, IMAGE]])) == [[IMAGE, IMAGE]]
 

@@ -53,6 +53,15 @@ def test_a_class_that_leaves_the_choice_to_the_model_shares_too(worker: Any, mak
         assert ended.loaded == ()
 
 
+def test_latents_go_on_undecoded(worker: Any, make: Any, tmp_path: Path) -> None:
+    base = make.drawing(1, name="base", output_type="{latent}", num_images_per_prompt=2)
+    base["result"]["save"] = False
+    again = make.drawing(1, name="again", latents="previous_result:base")
+    onto = make.drawing(2, name="onto", class_name="StableDiffusionImg2ImgPipeline", image="previous_result:base")
+    ended = worker.run(make.workflow(base, again, onto, seed=3), tmp_path)
+    assert len(digests(ended)) == 4 and {result.width for result in ended.results if result.path} == {64}
+
+
 def test_another_precision_is_another_component(worker: Any, make: Any, tmp_path: Path) -> None:
     full = worker.run(make.workflow(make.drawing(1)), tmp_path)
     step = make.drawing(1)

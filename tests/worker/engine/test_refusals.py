@@ -88,6 +88,14 @@ def test_content_types_that_are_not_written(content_type: str, make: Any, refuse
     assert content_type in error.message and place == f'"{content_type}"'
 
 
+@pytest.mark.parametrize("content_type", ["image/png", "video/mp4", "application/json"])
+def test_latents_are_not_written(content_type: str, make: Any, refused: Any) -> None:
+    step = make.drawing(1, output_type="{latent}")
+    step["result"]["content_type"] = content_type
+    error, place = refused(make.workflow(step))
+    assert "`output_type`" in error.message and "`save: false`" in error.hint and place == f'"{content_type}"'
+
+
 def test_tasks_that_are_not_carried_out(make: Any, refused: Any) -> None:
     error, place = refused(make.workflow(make.task("faces", "restore_faces", image="a.png", model_name="a")))
     assert "'restore_faces'" in error.message and place == '"restore_faces"' and "resize_rescale" in error.hint
