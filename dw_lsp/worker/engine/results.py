@@ -28,7 +28,8 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 logger = logging.getLogger(__name__)
 
 DEFAULT_FPS = 8.0
-METADATA_KEY = "dw-lsp"
+#: Under which names a PNG has what it was made from: ours, and the format's where the workflow asks for it.
+METADATA_KEY, ASKED_KEY = "dw-lsp", "parameters"
 #: Of 9: twice as fast as the usual 6, for a file that is a few hundredths larger.
 PNG_LEVEL = 4
 JPEG_QUALITY = 95
@@ -72,8 +73,8 @@ def write_artifact(
 ) -> list[Written]:
     """Write one artifact as its step's `result` says; an object is written member by member, unless as JSON.
 
-    Arguments: `metadata` is what is embedded in a PNG, and in JPEG and WebP where the workflow asks for it; `read`
-    gives the stored objects of artifacts that were remembered.
+    Arguments: `metadata` is what is embedded in a PNG unless the workflow forbids it, in JPEG and WebP where it asks for
+    it; `read` gives the stored objects of artifacts that were remembered.
     Raises `InvalidInput` when the artifact does not fit the content type, or the disk does not take it.
     """
     result = step.result or {}
@@ -133,7 +134,7 @@ def _encode_artifact(
         png = read(stored) if stored.endswith(".png") else plain_png(live(artifact, read))
     if artifact.tree[IMAGE]["mode"] in PNG_MODES:
         artifact.png = png
-    return with_text(png, metadata), *size
+    return _with_metadata(png, result, metadata), *size
 
 
 def encode(
@@ -195,7 +196,8 @@ def _encode_picture(
     elif len(images) != 1 or is_frames(value):
         raise InvalidInput(f"it has {len(images)} frames", hint="Write frames as video/mp4 or image/gif.")
     elif content_type == "image/png":
-        return with_text(plain_png(images[0]), metadata), images[0].width, images[0].height
+        png = _with_metadata(plain_png(images[0]), result, metadata)
+        return png, images[0].width, images[0].height
     elif content_type in ("image/jpeg", "image/jpg", "image/webp"):
         options = {"quality": JPEG_QUALITY}
         if result.get("embed_metadata"):
@@ -215,10 +217,18 @@ def plain_png(image: Image.Image) -> bytes:
     return data.getvalue()
 
 
-def with_text(png: bytes, text: str) -> bytes:
-    """A PNG with a text under our key, in the place where a reader finds it before the picture."""
+def _with_metadata(png: bytes, result: Mapping[str, Value], metadata: str) -> bytes:
+    """A PNG with what it was made from: a picture is the way back to its workflow, unless that says otherwise."""
+    asked = result.get("embed_metadata")
+    for name in () if asked is False else (ASKED_KEY, METADATA_KEY) if asked else (METADATA_KEY,):
+        png = with_text(png, name, metadata)
+    return png
+
+
+def with_text(png: bytes, name: str, text: str) -> bytes:
+    """A PNG with a text under a name, in the place where a reader finds it before the picture."""
     # Half of a surrogate pair cannot be written in UTF-8; JSON's own escape says the same.
-    content = METADATA_KEY.encode() + bytes(5) + text.encode("utf-8", "backslashreplace")
+    content = name.encode() + bytes(5) + text.encode("utf-8", "backslashreplace")
     chunk = b"iTXt" + content
     chunk = struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk))
     return png[:_PNG_HEADER] + chunk + png[_PNG_HEADER:]

@@ -40,7 +40,8 @@ RESULT = ObjectShape(
         key("format", TEXT, "Container of an audio file."),
         key("compression_level", NumberShape(least=0, most=1), "How hard an audio file is compressed."),
         key("bitrate_mode", TextShape(("CONSTANT", "AVERAGE", "VARIABLE")), "How bits are spread in an audio file."),
-        key("embed_metadata", FLAG, "Whether the image carries what it was made from.", default=False),
+        key("embed_metadata", FLAG, "Whether the image carries what it was made from: as EXIF comment (JPEG, WebP) or "
+            "under `parameters` (PNG). A PNG has it under `dw-lsp` in any case, unless this is false."),
         key("subfolder", AnyOf((TEXT,)), "Folder below the run's folder.", dialect="B"),
         key("role", TextShape(("final", "intermediate")), "Whether the result is what the run is for.", dialect="B"),
     ),

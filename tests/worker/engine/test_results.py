@@ -156,6 +156,17 @@ def test_metadata_is_in_every_png_and_in_others_on_demand(tmp_path: Path) -> Non
         assert len(encode(FRAMES[0], content_type, {}, metadata)[0]) < (tmp_path / "a").stat().st_size
 
 
+@pytest.mark.parametrize(("asked", "names"), [(True, {"dw-lsp", "parameters"}), (None, {"dw-lsp"}), (False, set())])
+def test_the_workflow_says_what_a_png_carries(asked: bool | None, names: set[str], folder: RunFolder) -> None:
+    result = {} if asked is None else {"embed_metadata": asked}
+    write(folder, step_with(**result), FRAMES[0], Place("id", 0, 0))
+    (folder.path / "direct.png").write_bytes(encode(FRAMES[0], "image/png", result, "{}")[0])
+    for name in names_in(folder):
+        with Image.open(folder.path / name) as picture:
+            assert picture.text == dict.fromkeys(names, "{}")  # type: ignore[attr-defined]
+            assert picture.tobytes() == FRAMES[0].tobytes()
+
+
 # ---------------------------------------------------------------- whole runs
 
 
