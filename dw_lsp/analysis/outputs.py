@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from dw_lsp.analysis.variable_values import resolved_values
+from dw_lsp.planning.input_files import is_video_file
 from dw_lsp.text.syntax_tree import Array, Boolean, Node, Object, String
 from dw_lsp.workflow.format.command import Command, Output
 from dw_lsp.workflow.format.commands import COMMANDS
@@ -25,6 +27,8 @@ _VIDEOS = re.compile(
 _OTHER = re.compile(r"Prior|Video|T2V|I2V|V2V|Upsampl|Audio|Combined")
 _INVERSION = ("inverted_latents", "image_latents", "latent_image_ids")
 _GENERATION = ("generated_ids",)
+#: Whoever follows references further than this goes in a circle.
+_MOST_FOLLOWED = 20
 
 
 @dataclass(frozen=True)
@@ -74,18 +78,38 @@ def _works_on_frames(workflow: Workflow, step: Step, command: Command, arguments
     taken = [known.name for known in command.arguments if known.shape == MediumShape("image")]
     for name in taken:
         node = arguments.get(name) if isinstance(arguments, Object) else None
-        if isinstance(node, Array):
+        if isinstance(node, Array) or _moves(workflow, node):
             return True
         reference = parse_reference(node.value) if isinstance(node, String) else None
         if reference is None or reference.kind in ("variable", "asset", "output"):
-            continue  # Loaded as an image, whatever it is.
+            continue  # Loaded as an image.
         target, asked = split_result(reference.target, workflow.step_names())
         source = step_named(workflow, target)
-        if reference.kind != "previous_result" or source is None or source.index >= step.index or depth > 20:
+        if (
+            reference.kind != "previous_result"
+            or source is None
+            or source.index >= step.index
+            or depth > _MOST_FOLLOWED
+        ):
             return True
         given = step_output(workflow, source, depth + 1)
         if given.kind != "image" or (asked is not None and asked not in given.properties):
             return True
+    return False
+
+
+def _moves(workflow: Workflow, node: Node | None) -> bool:
+    """Whether what is named for a picture is a video: it says so itself, or its name ends like one's."""
+    for _ in range(_MOST_FOLLOWED):
+        reference = parse_reference(node.value) if isinstance(node, String) else None
+        if reference is not None and reference.kind == "variable":
+            node = resolved_values(workflow).get(reference.name)
+        elif isinstance(node, Object) and isinstance(told := node.get("media_type"), String):
+            return told.value == "video"
+        elif isinstance(node, Object):
+            node = node.get("location")
+        else:
+            return isinstance(node, String) and is_video_file(node.value)
     return False
 
 

@@ -15,6 +15,8 @@ from dw_lsp.workflow.identity import bytes_digest
 PICTURE_LISTS = frozenset({"images"})
 #: Arguments of tasks that hold sound.
 SOUND_KEYS = frozenset({"audio", "audios"})
+#: Endings of files that are videos.
+VIDEO_ENDINGS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 #: The member of an object of a class that names the file which it is made from.
 FROM_FILE = "from_file"
 #: How a reference to results begins; it is no file's name.
@@ -53,6 +55,11 @@ def location_of(value: Any) -> str | None:
     while isinstance(value, dict) and "location" in value:
         value = value["location"]
     return value if isinstance(value, str) and not value.startswith(PENDING) else None
+
+
+def is_video_file(location: str) -> bool:
+    """Whether a path or an address ends like that of a video."""
+    return location.lower().partition("?")[0].endswith(VIDEO_ENDINGS)
 
 
 class InputFiles:

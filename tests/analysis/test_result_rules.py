@@ -102,6 +102,15 @@ def test_an_image_command_may_be_handed_the_frames_of_a_video() -> None:
     assert severities(flow(image, small), "content-type") == [("warning", '"video/mp4"')]
 
 
+@pytest.mark.parametrize(
+    "clip",
+    ['"https://x/a.mp4"', '{ "location": "https://x/a.MP4" }', '{ "media_type": "video", "location": "https://x/a" }'],
+)
+def test_an_image_command_may_be_handed_a_file_of_a_video(clip: str) -> None:
+    small = f'"task": {{ "command": "crop_square", "arguments": {{ "image": {clip} }} }}'
+    assert severities(saved(small, "video/mp4"), "content-type") == []
+
+
 def test_a_content_type_is_checked_in_a_broken_document() -> None:
     text = saved(QR, "image/pgn")[:-3]
     assert severities(text, "content-type") == [("error", '"image/pgn"')]

@@ -14,18 +14,18 @@ from dw_lsp.analysis.rules.models import DESCRIPTIONS
 from dw_lsp.analysis.workspace import FolderEntry
 from dw_lsp.catalog.cached import cached_models, revisions
 from dw_lsp.catalog.models import WEIGHT_SUFFIXES
+from dw_lsp.planning.input_files import VIDEO_ENDINGS
 from dw_lsp.text.syntax_tree import Object
 from dw_lsp.workflow.format.shapes import MediumShape
 from dw_lsp.workflow.format.task import BUILTIN_WORKFLOWS, SUB_WORKFLOW
 from dw_lsp.workflow.path_uses import Purpose, purpose_of
 
 _IMAGES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
-_VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 _AUDIO = (".wav", ".mp3", ".flac", ".ogg")
 #: What files end with, by what a place is for.
 _ENDINGS: dict[Purpose, tuple[str, ...]] = {
-    "media": (*_IMAGES, *_VIDEOS, *_AUDIO),
-    "file": (*_IMAGES, *_VIDEOS, *_AUDIO),
+    "media": (*_IMAGES, *VIDEO_ENDINGS, *_AUDIO),
+    "file": (*_IMAGES, *VIDEO_ENDINGS, *_AUDIO),
     "workflow": (".json", ".jsonc"),
     "weights": WEIGHT_SUFFIXES,
     "model": (),
@@ -107,7 +107,7 @@ def _local(scene: Scene, purpose: Purpose, wanted: Expected) -> Iterator[Candida
 
 def _media(wanted: Expected) -> tuple[str, ...]:
     kinds = {option.kind for option in wanted.options() if isinstance(option, MediumShape)}
-    endings = {"image": _IMAGES, "video": _VIDEOS, "audio": _AUDIO}
+    endings = {"image": _IMAGES, "video": VIDEO_ENDINGS, "audio": _AUDIO}
     if len(kinds) == 1 and (kind := next(iter(kinds))) in endings:
         return endings[kind]
     return _ENDINGS["media"]

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from dw_lsp.planning.input_files import PENDING, is_video_key, location_of, medium, names_media
+from dw_lsp.planning.input_files import PENDING, is_video_file, is_video_key, location_of, medium, names_media
 from dw_lsp.worker.engine.made_objects import check_made, is_type_key, made, source_of
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.sounds import Film, Sound
@@ -40,13 +40,12 @@ class Arguments:
 
     def _live(self, key: str, value: Any) -> Any:
         if names_media(key):
-            return self._medium(key, value, is_video_key(key))
+            return self._medium(key, value)
         if isinstance(value, list):
             return [self._live(key, item) for item in value]
         if isinstance(value, dict):
-            location = medium(value)
-            if location is not None:
-                return self._medium(key, location, value["media_type"] == "video")
+            if medium(value) is not None:
+                return self._medium(key, value)
             return made(value, self.live, self._types, self._media) if source_of(value) else self.live(value)
         return self._text(key, value) if isinstance(value, str) else self._as_taken(value)
 
@@ -67,15 +66,23 @@ class Arguments:
             return value
         return found
 
-    def _medium(self, key: str, value: Any, moving: bool) -> Any:
+    def _medium(self, key: str, value: Any) -> Any:
         if isinstance(value, list):
-            return [self._medium(key, item, moving) for item in value]
+            return [self._medium(key, item) for item in value]
         location = location_of(value)
         if location is None:
             return self._as_taken(value)
-        if not moving:
+        if not self._moves(key, value):
             return self._media.image(location)
         return self._as_taken(self._media.video(location))
+
+    def _moves(self, key: str, value: Any) -> bool:
+        """Whether a medium is a video: its key or it itself says so. Tasks on pictures work on those of a video too."""
+        told = value.get("media_type") if isinstance(value, dict) else None
+        if told is not None or is_video_key(key):
+            return is_video_key(key) or told == "video"
+        location = location_of(value)
+        return self._films and location is not None and is_video_file(location)
 
     def _check(self, key: str, value: Any) -> None:
         if isinstance(value, list):
@@ -91,7 +98,7 @@ class Arguments:
             self._text(key, value)
 
     def _check_medium(self, key: str, value: Any) -> None:
-        moving = is_video_key(key) or (isinstance(value, dict) and value.get("media_type") == "video")
+        moving = self._moves(key, value)
         location = location_of(value)
         if location is not None:
             self._media.check(location, "video" if moving else "image")

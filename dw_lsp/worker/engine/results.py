@@ -73,8 +73,8 @@ def write_artifact(
 ) -> list[Written]:
     """Write one artifact as its step's `result` says; an object is written member by member, unless as JSON.
 
-    Arguments: `metadata` is what is embedded in a PNG unless the workflow forbids it, in JPEG and WebP where it asks for
-    it; `read` gives the stored objects of artifacts that were remembered.
+    Arguments: `metadata` is what is embedded: in a PNG unless the workflow forbids it, in JPEG and WebP where it asks
+    for it; `read` gives the stored objects of artifacts that were remembered.
     Raises `InvalidInput` when the artifact does not fit the content type, or the disk does not take it.
     """
     result = step.result or {}

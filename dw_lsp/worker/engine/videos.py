@@ -12,11 +12,12 @@ from typing import Any
 import numpy
 from PIL import Image
 
+from dw_lsp.planning.input_files import VIDEO_ENDINGS
 from dw_lsp.worker.engine.sounds import Sound, channels
 from dw_lsp.workflow.resolved import InvalidInput
 
 PACKAGE = "av"
-EXTENSIONS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
+EXTENSIONS = VIDEO_ENDINGS
 #: Quality of the encoder's own scale: 0 loses nothing, 51 is the worst; at 17 no difference is seen.
 QUALITY = "17"
 #: More frames, or larger ones in all, are not read: they would fill the memory. Bytes.

@@ -17,6 +17,7 @@ from PIL import Image
 
 from dw_lsp.worker.tasks import border, depth, gather, grid, language, qr_code, resize, segment, sound, text, video
 from dw_lsp.worker.tasks.constraints import MediaReader, Task
+from dw_lsp.worker.tasks.frames import PICTURE, on_each_frame, works_on_frames
 from dw_lsp.worker.tasks.models import Models
 from dw_lsp.workflow.format.commands import COMMANDS
 
@@ -143,6 +144,9 @@ def run_task(command: str, arguments: Mapping[str, Any], media: MediaReader, mod
     `models` to those that compute with some.
     Raises `ValueError`, with a sentence for people, when a value does not fit.
     """
+    picture = arguments.get(PICTURE)
+    if works_on_frames(command, picture):
+        return on_each_frame(picture, lambda frame: run_task(command, {**arguments, PICTURE: frame}, media, models))
     problem = check_arguments(command, arguments)
     if problem is not None:
         raise ValueError(problem.message)

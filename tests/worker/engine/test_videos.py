@@ -94,6 +94,14 @@ def test_a_file_is_read_as_frames(value: Any, worker: Any, make: Any, folder: Pa
     assert abs(red - 60) < 6 and abs(green - 90) < 6 and abs(blue - 160) < 6
 
 
+@pytest.mark.parametrize("value", ["clip.mp4", {"media_type": "video", "location": "clip.mp4"}])
+def test_an_image_processor_takes_a_video(value: Any, worker: Any, make: Any, folder: Path) -> None:
+    work = make.workflow(make.task("small", "resize_rescale", "video/mp4", image=value, width=16, height=8))
+    ended = run(worker, work, folder)
+    assert (ended.results[0].width, ended.results[0].height) == (16, 8)
+    assert len(decode_video(Path(str(ended.results[0].path)).read_bytes(), "small")) == 6
+
+
 def test_another_file_of_that_name_is_another_input(worker: Any, make: Any, folder: Path) -> None:
     work = make.workflow(make.task("first", "get_first_frame", "image/png", video="clip.mp4"))
     run(worker, work, folder)

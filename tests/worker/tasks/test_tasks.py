@@ -9,6 +9,7 @@ import numpy
 import pytest
 from PIL import Image
 
+from dw_lsp.worker.engine.sounds import Film, Sound
 from dw_lsp.worker.tasks.registry import TASKS, check_arguments, parameters, run_task
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -33,6 +34,23 @@ def split(width: int = 40, height: int = 20) -> Image.Image:
     image = Image.new("RGB", (width, height), RED)
     image.paste(BLUE, (width // 2, 0, width, height))
     return image
+
+
+# ---------------------------------------------------------------- frames
+
+
+def test_an_image_processor_works_on_each_frame_of_a_video() -> None:
+    sound = Sound(numpy.zeros((1, 100)), 100)
+    film = do("resize_rescale", image=Film([split(), split(20, 20)], sound, 8.0), width=10, height=30)
+    assert [frame.size for frame in film.frames] == [(10, 30)] * 2 and (film.audio, film.fps) == (sound, 8.0)
+    assert len(do("crop_square", image=[split(), split(), split()]).frames) == 3
+    assert len(do("crop_square", image=numpy.zeros((4, 6, 8, 3), numpy.uint8)).frames) == 4
+
+
+def test_what_an_image_processor_gives_beside_pictures_stays_one_result() -> None:
+    bordered = do("add_border_and_mask_with_size", image=[split(), split()], width=60, height=60)
+    assert {name: len(film.frames) for name, film in bordered.items()} == {"bordered_image": 2, "mask": 2}
+    assert do("get_image_size", image=[split(), split()]) == {"width": 40, "height": 20}
 
 
 # ---------------------------------------------------------------- size
