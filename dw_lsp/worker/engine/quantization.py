@@ -25,6 +25,21 @@ logger = logging.getLogger(__name__)
 
 #: Methods whose kernels a processor does not have.
 _NEED_A_GPU = frozenset({"bitsandbytes", "awq", "gptq"})
+#: What TorchAO's ways to quantize were called before each became a class of `torchao.quantization`.
+TORCHAO_TYPES = {
+    "int8wo": "Int8WeightOnlyConfig",
+    "int8_weight_only": "Int8WeightOnlyConfig",
+    "int4wo": "Int4WeightOnlyConfig",
+    "int4_weight_only": "Int4WeightOnlyConfig",
+    "int8dq": "Int8DynamicActivationInt8WeightConfig",
+    "int8_dynamic_activation_int8_weight": "Int8DynamicActivationInt8WeightConfig",
+    "float8wo": "Float8WeightOnlyConfig",
+    "float8wo_e4m3": "Float8WeightOnlyConfig",
+    "float8_weight_only": "Float8WeightOnlyConfig",
+    "float8dq": "Float8DynamicActivationFloat8WeightConfig",
+    "float8dq_e4m3": "Float8DynamicActivationFloat8WeightConfig",
+    "float8_dynamic_activation_float8_weight": "Float8DynamicActivationFloat8WeightConfig",
+}
 #: Modules with the base classes of what configures a quantization.
 _BASES = ("diffusers.quantizers.quantization_config", "transformers.utils.quantization_config")
 
@@ -50,6 +65,8 @@ def quantization_of(
         raise InvalidInput(f"{name} configures no quantization", hint="Use BitsAndBytesConfig, TorchAoConfig, ...")
     given = definition.get("arguments")
     arguments = values.live(given if isinstance(given, dict) else {})
+    if isinstance(arguments.get("quant_type"), str):
+        arguments = _with_torchao_class(kind, arguments, types)
     try:
         made = kind(**{key: _made(value) for key, value in arguments.items()})
     except importlib.metadata.PackageNotFoundError as error:
@@ -72,6 +89,23 @@ def _fitting(kind: Any, component: Any) -> Any:
 def _bases() -> tuple[type, ...]:
     found = (importlib.import_module(module) for module in _BASES)
     return tuple(module.QuantizationConfigMixin for module in found)
+
+
+def _with_torchao_class(kind: Any, arguments: Mapping[str, Any], types: TrustedTypes) -> dict[str, Any]:
+    """Arguments in which a text as TorchAO's `quant_type` is the object it stands for, made with what belongs to it."""
+    text = str(arguments["quant_type"])
+    if text not in TORCHAO_TYPES:
+        known = ", ".join(f"{{{name}}}" for name in TORCHAO_TYPES)
+        message = f"{text!r} is no `quant_type`: it is a class of torchao.quantization, or one of {known}"
+        raise InvalidInput(message)
+    chosen = types.value(f"torchao.quantization.{TORCHAO_TYPES[text]}")
+    own = inspect.signature(kind.__init__).parameters
+    others = {name: value for name, value in arguments.items() if name not in own}
+    try:
+        made = chosen(**others)
+    except TypeError as error:
+        raise InvalidInput(f"`quant_type` {text!r} does not take these arguments: {describe(error)}") from error
+    return {**{name: value for name, value in arguments.items() if name in own}, "quant_type": made}
 
 
 def _made(value: Any) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import functools
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,12 @@ import diffusers
 import numpy
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 from dw_lsp.protocol import ClearMemory, MemoryReported, RunEnded
-from dw_lsp.worker.engine.quantization import _switch_products
+from dw_lsp.worker.engine.quantization import TORCHAO_TYPES, _switch_products, _with_torchao_class
+from dw_lsp.workflow.resolved import InvalidInput
 
 SDNQ = {
     "configuration": {"config_type": "sdnq.SDNQConfig"},
@@ -24,6 +28,7 @@ TORCHAO = {
     "configuration": {"config_type": "TorchAoConfig"},
     "arguments": {"quant_type": "torchao.quantization.Int8WeightOnlyConfig"},
 }
+TORCHAO_TEXT = {**TORCHAO, "arguments": {"quant_type": "{int8wo}"}}
 BITSANDBYTES = {
     "configuration": {"config_type": "transformers.BitsAndBytesConfig"},
     "arguments": {"load_in_4bit": True},
@@ -67,10 +72,10 @@ def unet_bytes(ended: RunEnded) -> int:
     return [part.bytes for part in ended.memory.components if part.name == "unet"][-1]
 
 
-@pytest.mark.parametrize("method", ["sdnq", "torchao"])
+@pytest.mark.parametrize("method", ["sdnq", "torchao", "torchao as text"])
 def test_quantizing_one_component_loads_that_one(method: str, worker: Any, make: Any, folder: Path) -> None:
-    pytest.importorskip(method)
-    quantization = {"sdnq": SDNQ, "torchao": TORCHAO}[method]
+    pytest.importorskip(method.split()[0])
+    quantization = {"sdnq": SDNQ, "torchao": TORCHAO, "torchao as text": TORCHAO_TEXT}[method]
     plain = run(worker, drawing(make, None), folder)
     quantized = run(worker, drawing(make, quantization), folder)
     assert [part.name for part in quantized.loaded] == ["unet"]
@@ -128,8 +133,46 @@ REFUSALS: dict[str, tuple[Any, str, str]] = {
         "cannot be made with these arguments",
         "",
     ),
+    "way": (
+        {**TORCHAO, "arguments": {"quant_type": "{int9wo}"}},
+        "'int9wo' is no `quant_type`",
+        "",
+    ),
     "no object": ("int8", "`quantization_config` should be an object", ""),
 }
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchao") is not None, reason="torchao is here")
+def test_a_way_of_torchao_by_its_name_needs_torchao(worker: Any, make: Any, folder: Path) -> None:
+    ended = worker.run(drawing(make, TORCHAO_TEXT), folder)
+    assert ended.error.message.startswith("torchao.quantization.Int8WeightOnlyConfig needs the package torchao")
+    assert "pip install torchao" in ended.error.hint
+
+
+class Types:
+    """Classes of torchao, as far as they are looked up."""
+
+    @dataclasses.dataclass
+    class Way:
+        name: str
+        group_size: int = 128
+
+    def value(self, name: str) -> Any:
+        return functools.partial(self.Way, name)
+
+
+@pytest.mark.parametrize("kind", [diffusers.TorchAoConfig, transformers.TorchAoConfig])
+def test_what_belongs_to_a_way_of_torchao_goes_to_it(kind: Any) -> None:
+    given = {"quant_type": "int4wo", "group_size": 64, "modules_to_not_convert": ["a"]}
+    made = Types.Way("torchao.quantization.Int4WeightOnlyConfig", 64)
+    assert _with_torchao_class(kind, given, Types()) == {"quant_type": made, "modules_to_not_convert": ["a"]}  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="does not take these arguments"):
+        _with_torchao_class(kind, {"quant_type": "int4wo", "size": 64}, Types())  # type: ignore[arg-type]
+
+
+def test_the_ways_of_torchao_are_there() -> None:
+    torchao = pytest.importorskip("torchao.quantization")
+    assert all(hasattr(torchao, name) for name in TORCHAO_TYPES.values())
 
 
 @pytest.mark.skipif(importlib.util.find_spec("bitsandbytes") is not None, reason="bitsandbytes is here")
