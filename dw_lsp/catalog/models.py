@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 MODEL_INDEX = "model_index.json"
 PART_CONFIGURATIONS = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
@@ -25,6 +26,9 @@ ELEMENT_BYTES = {
 #: Parts whose class's name has one of these words have a configuration and no weights.
 _WITHOUT_WEIGHTS = ("Tokenizer", "Processor", "Extractor", "Scheduler")
 LONGEST_HEADER = 100 * 1024 * 1024
+#: Weights are compared by so many samples of so many bytes; a file that is no larger than all of them is read whole.
+SAMPLES = 512
+SAMPLE_BYTES = 512
 
 
 @dataclass(frozen=True)
@@ -199,65 +203,100 @@ def weight_files(files: list[Path], variant: str | None) -> list[Path]:
     return []
 
 
-_IDENTITIES: dict[tuple[str, int, int, int], str] = {}
+@dataclass(frozen=True)
+class _Content:
+    """What a file holds: a digest of it, and, of safetensors, how many elements of each type."""
+
+    digest: str
+    elements: Mapping[str, int]
+
+
+#: By path and state: every run asks, and a header of a large model alone is a megabyte of JSON.
+_CONTENTS: dict[tuple[str, int, int, int, int, int], _Content] = {}
 
 
 def file_identity(file: Path) -> str:
-    """What must be equal for two files to count as the same: name, size, and content (of weights: header and time).
+    """What must be equal for two files to count as the same: name, size and content.
 
-    The header of a weight file tells names and shapes, not values, so its time of change stays in the identity.
+    Of weights the content is sampled: the header, and some bytes of each tensor. Times do not count: archives set them
+    all alike, and a copy has one of its own.
     """
+    size, content = _content(file)
+    return f"{file.name} {size} {content.digest}\n"
+
+
+def elements_of(file: Path) -> Mapping[str, int]:
+    """How many elements of each type a safetensors file holds, from its header; empty for other or broken files."""
+    try:
+        return _content(file)[1].elements if file.suffix == ".safetensors" else {}
+    except OSError:
+        return {}
+
+
+def _content(file: Path) -> tuple[int, _Content]:
+    """A file's size and what it holds, read once for each state of the file."""
     # Of the file itself, not of a link to it: the hub's cache consists of links.
     status = file.stat()
-    memo = (str(file), status.st_ino, status.st_size, status.st_mtime_ns)
-    known = _IDENTITIES.get(memo)
+    size = status.st_size
+    memo = (str(file), status.st_dev, status.st_ino, size, status.st_mtime_ns, status.st_ctime_ns)
+    known = _CONTENTS.get(memo)
     if known is None:
-        if file.suffix in WEIGHT_SUFFIXES:
-            content = f"{status.st_mtime_ns} {hashlib.blake2b(_head(file), digest_size=16).hexdigest()}"
-        else:
-            content = hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-        known = _IDENTITIES[memo] = f"{file.name} {status.st_size} {content}\n"
-    return known
+        with file.open("rb", buffering=0) as stream:
+            known = _CONTENTS[memo] = _sampled(stream, file.suffix, size)
+    return size, known
 
 
-def _head(file: Path) -> bytes:
-    with file.open("rb") as stream:
-        start = stream.read(8)
-        length = struct.unpack("<Q", start)[0] if len(start) == 8 and file.suffix == ".safetensors" else 65536
-        return start + stream.read(min(length, LONGEST_HEADER))
+def _sampled(stream: BinaryIO, suffix: str, size: int) -> _Content:
+    if suffix not in WEIGHT_SUFFIXES:
+        return _Content(_digest(stream.read()), {})
+    header, start = _header(stream, size) if suffix == ".safetensors" else ({}, 0)
+    stream.seek(0)
+    if size <= SAMPLES * SAMPLE_BYTES:
+        return _Content(_digest(stream.read()), _count(header))
+    state = hashlib.blake2b(stream.read(start), digest_size=16)
+    for place in _places(header, start, size):
+        stream.seek(place)
+        state.update(stream.read(SAMPLE_BYTES))
+    return _Content(state.hexdigest(), _count(header))
 
 
-_ELEMENTS: dict[str, dict[str, int]] = {}
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
-def elements_of(file: Path) -> dict[str, int]:
-    """How many elements of each type a safetensors file holds, from its header; empty for other or broken files.
-
-    A header of a large model is a megabyte of JSON, and every run asks: it is read once for each state of the file.
-    """
-    if file.suffix != ".safetensors":
-        return {}
+def _header(stream: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
+    """The header of a safetensors file, empty where it is broken, and where the tensors begin."""
+    start = stream.read(8)
+    length = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+    if not 0 < length <= min(size, LONGEST_HEADER):
+        return {}, 0
     try:
-        identity = file_identity(file)
-        known = _ELEMENTS.get(identity)
-        if known is None:
-            known = _ELEMENTS[identity] = _count(json.loads(_head(file)[8:]))
-    except (OSError, ValueError):
-        return {}
-    return known
+        header = json.loads(stream.read(length))
+        header.pop("__metadata__", None)
+        # Unpacked here, so that whoever goes on with it need not ask whether it is one.
+        spans = [(math.prod(tensor["shape"]), *map(int, tensor["data_offsets"])) for tensor in header.values()]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}, 0
+    return (header, 8 + length) if all(len(span) == 3 for span in spans) else ({}, 0)
 
 
-def _count(header: Any) -> dict[str, int]:
+def _places(header: Mapping[str, Any], start: int, size: int) -> list[int]:
+    """Where weights are sampled: in the middle of each tensor, the largest first, and evenly with what is left.
+
+    What has been trained differs in the matrices, so that two of a kind cannot agree in all of their middles.
+    """
+    spans = [tensor["data_offsets"] for tensor in header.values()]
+    largest = sorted(((end - begin, start + (begin + end) // 2) for begin, end in spans), reverse=True)
+    middles = [middle for length, middle in largest[:SAMPLES] if length > 0]
+    step = max(1, (size - start) // (SAMPLES - len(middles) + 1))
+    return sorted({*middles, *range(start, size, step)})
+
+
+def _count(header: Mapping[str, Any]) -> dict[str, int]:
     counts: dict[str, int] = {}
-    if not isinstance(header, dict):
-        return counts
-    for name, tensor in header.items():
-        if name != "__metadata__" and isinstance(tensor, dict):
-            count = 1
-            for size in tensor.get("shape", ()):
-                count *= int(size)
-            kind = str(tensor.get("dtype"))
-            counts[kind] = counts.get(kind, 0) + count
+    for tensor in header.values():
+        kind = str(tensor.get("dtype"))
+        counts[kind] = counts.get(kind, 0) + math.prod(tensor["shape"])
     return counts
 
 

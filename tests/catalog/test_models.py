@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import struct
 from pathlib import Path
 
 import pytest
 
-from dw_lsp.catalog.models import elements_of, find_model, hub_cache, looks_local, read_part, weight_files
+from dw_lsp.catalog.models import (
+    elements_of,
+    file_identity,
+    find_model,
+    hub_cache,
+    looks_local,
+    read_part,
+    weight_files,
+)
 
 
 def write_safetensors(file: Path, tensors: dict[str, tuple[str, list[int]]]) -> None:
@@ -69,6 +79,38 @@ def test_a_copy_of_the_same_configuration_is_told_from_changed_weights(tmp_path:
     assert before is not None and after is not None
     assert before.parts[0].identity != after.parts[0].identity
     assert before.parts[1].identity == after.parts[1].identity
+
+
+@pytest.mark.parametrize(
+    "tensors", [{"a": ("F16", [10, 20])}, {str(number): ("F32", [64, 64]) for number in range(100)}]
+)
+def test_weights_are_told_apart_by_content_not_by_time(
+    tmp_path: Path, tensors: dict[str, tuple[str, list[int]]]
+) -> None:
+    file, copy, other = (tmp_path / name / "w.safetensors" for name in ("one", "two", "three"))
+    write_safetensors(file, tensors)
+    for made in (copy, other):
+        made.parent.mkdir()
+        shutil.copyfile(file, made)
+    data = bytearray(other.read_bytes())
+    length = struct.unpack("<Q", data[:8])[0]
+    last = list(json.loads(data[8 : 8 + length]).values())[-1]["data_offsets"]
+    data[8 + length + sum(last) // 2] = 1
+    other.write_bytes(data)
+    for number, made in enumerate((file, copy, other)):
+        os.utime(made, (number % 2, number % 2))
+    assert file_identity(file) == file_identity(copy)
+    assert file_identity(file) != file_identity(other)
+
+
+def test_a_file_that_is_replaced_is_read_again_even_at_the_same_time(tmp_path: Path) -> None:
+    file = tmp_path / "w.gguf"
+    file.write_bytes(bytes(1_000_000))
+    os.utime(file, (1, 1))
+    before = file_identity(file)
+    file.write_bytes(b"\1" * 1_000_000)
+    os.utime(file, (1, 1))
+    assert file_identity(file) != before
 
 
 def test_a_hub_model_is_found_in_the_cache_by_branch_and_by_commit(tmp_path: Path) -> None:
