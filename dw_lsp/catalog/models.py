@@ -9,6 +9,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from typing import Any, BinaryIO
 MODEL_INDEX = "model_index.json"
 PART_CONFIGURATIONS = ("tokenizer_config.json", "preprocessor_config.json", "processor_config.json")
 WEIGHT_SUFFIXES = (".safetensors", ".bin", ".gguf", ".ckpt", ".pt", ".pth", ".msgpack")
+#: Endings of the other files that loading a component reads; what else lies beside them says nothing about it.
+_READ_SUFFIXES = (".json", ".txt", ".model", ".jinja", ".tiktoken", ".bpe", ".vocab", ".py")
 #: Bytes of one element of each type that a safetensors header names.
 ELEMENT_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
@@ -26,6 +29,10 @@ ELEMENT_BYTES = {
 #: Parts whose class's name has one of these words have a configuration and no weights.
 _WITHOUT_WEIGHTS = ("Tokenizer", "Processor", "Extractor", "Scheduler")
 LONGEST_HEADER = 100 * 1024 * 1024
+#: What the libraries call the weights of a component, whole.
+_USUAL_NAMES = frozenset({"model", "pytorch_model", "diffusion_pytorch_model"})
+#: In a file's name: it is one of several pieces.
+_PIECE = re.compile(r"-\d+-of-\d+")
 #: Weights are compared by so many samples of so many bytes; a file that is no larger than all of them is read whole.
 SAMPLES = 512
 SAMPLE_BYTES = 512
@@ -52,7 +59,8 @@ class Weights:
 class ModelPart:
     """One component of a model: where its class comes from, its folder, its weights, and what identifies its files.
 
-    `whole`: no file is missing, as far as can be seen; a download that was broken off leaves a part of the files.
+    `files` hold the weights. `whole`: no file is missing, as far as can be seen; a download that was broken off leaves
+    a part of the files.
     """
 
     name: str
@@ -62,6 +70,7 @@ class ModelPart:
     weights: Weights
     identity: str
     whole: bool = True
+    files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -170,14 +179,16 @@ def read_part(name: str, library: str, class_name: str, folder: Path, variant: s
     digest = hashlib.blake2b(digest_size=16)
     total, elements = 0, dict[str, int]()
     for file in files:
-        if file in weights or file.suffix not in WEIGHT_SUFFIXES:
+        if file in weights or (file.suffix in _READ_SUFFIXES and ".index." not in file.name):
             digest.update(file_identity(file).encode())
     for file in weights:
         total += file.stat().st_size
         for kind, count in elements_of(file).items():
             elements[kind] = elements.get(kind, 0) + count
     whole = _is_whole(class_name, files, weights)
-    return ModelPart(name, library, class_name, folder, Weights(total, elements), digest.hexdigest(), whole)
+    return ModelPart(
+        name, library, class_name, folder, Weights(total, elements), digest.hexdigest(), whole, tuple(weights)
+    )
 
 
 def _is_whole(class_name: str, files: list[Path], weights: list[Path]) -> bool:
@@ -185,22 +196,45 @@ def _is_whole(class_name: str, files: list[Path], weights: list[Path]) -> bool:
     names = {file.name for file in files}
     if not weights:
         return bool(names) and ("config.json" not in names or any(word in class_name for word in _WITHOUT_WEIGHTS))
-    listing = f"{weights[0].name.partition('-00')[0]}{weights[0].suffix}.index.json"
-    if "-of-" not in weights[0].stem or listing not in names:
+    if not any(_PIECE.search(file.stem) for file in weights):
         return True
-    pieces = (read_json(weights[0].parent / listing) or {}).get("weight_map")
-    return not isinstance(pieces, dict) or names.issuperset(map(str, pieces.values()))
+    return names.issuperset(_pieces(files, weights[0].suffix, _variant_of(weights[0])))
 
 
 def weight_files(files: list[Path], variant: str | None) -> list[Path]:
-    """The weight files that a load would read: safetensors before other formats, the variant's before plain ones."""
+    """The weight files that a load would read: safetensors before other formats, the variant's before plain ones.
+
+    Beside the pieces that an index lists, and beside a file of the usual name, others do not count.
+    """
     for suffix in WEIGHT_SUFFIXES:
         of_format = [file for file in files if file.suffix == suffix]
-        varied = [file for file in of_format if variant and f".{variant}" in file.name]
-        plain = [file for file in of_format if "." not in file.stem.split("-of-")[-1]]
-        if chosen := varied or plain or of_format:
-            return chosen
+        for wanted in (variant, None) if variant else (None,):
+            if chosen := [file for file in of_format if _variant_of(file) == wanted]:
+                return _read_among(chosen, _pieces(files, suffix, wanted))
+        if of_format:
+            return of_format
     return []
+
+
+def _read_among(files: list[Path], listed: frozenset[str]) -> list[Path]:
+    usual = [file for file in files if file.stem.partition(".")[0] in _USUAL_NAMES]
+    # Of the two libraries, diffusers looks for an index first, transformers for a file that is whole.
+    whole_first = any(file.name.startswith("model.") for file in usual)
+    pieces = [file for file in files if file.name in listed]
+    return (usual or pieces if whole_first else pieces or usual) or files
+
+
+def _pieces(files: list[Path], suffix: str, variant: str | None) -> frozenset[str]:
+    """The names of the pieces that the index of a variant lists; empty where there is no index."""
+    ending = f"{suffix}.index.{variant}.json" if variant else f"{suffix}.index.json"
+    index = next((file for file in files if file.name.endswith(ending)), None)
+    pieces = None if index is None else (read_json(index) or {}).get("weight_map")
+    return frozenset(map(str, pieces.values())) if isinstance(pieces, dict) else frozenset()
+
+
+def _variant_of(file: Path) -> str | None:
+    """The variant in the name of a weight file, as in `model.fp16-00001-of-00002.safetensors`; `None` for none."""
+    return _PIECE.sub("", file.stem).partition(".")[2] or None
 
 
 @dataclass(frozen=True)

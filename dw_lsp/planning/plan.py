@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 from dw_lsp.planning.chains import chain_of, segment_name
 from dw_lsp.planning.estimate import Estimate as Need
 from dw_lsp.planning.estimate import estimate, pipeline_calls
+from dw_lsp.planning.file_contents import with_contents
 from dw_lsp.planning.measured import Measurements
 from dw_lsp.planning.output_names import extension_of, result_stem, safe_name
 from dw_lsp.planning.recall import Recall, listed
@@ -128,9 +129,11 @@ def plan(
     Raises `InvalidInput` when a model folder is named that is not there, or `last_step` names no step.
     """
     steps = steps_until(workflow, last_step)
-    required = {step.name: required_of(step, folder) for step in steps if step.kind == "pipeline" or models_of(step)}
-    recall = None if store is None else Recall(store, folder, lambda step: required[step.name], seed)
+    defining = [step for step in steps if step.kind == "pipeline" or models_of(step)]
+    required = {step.name: required_of(step, folder, device) for step in defining}
+    recall = None if store is None else Recall(store, folder, lambda step: required[step.name], seed, device=device)
     reused = {step.name for step in steps if recall is not None and recall.remembers(step)}
+    required = {name: with_contents(each, residency) for name, each in required.items()}
     needed = _needed(steps, reused, required)
     components = tuple(_planned(part, residency.get(part.key), device) for part in needed.values())
     known = [part for defined in required.values() for part in (*defined.parts, *lora_parts(defined))]

@@ -54,7 +54,7 @@ class Recall:
     """Recalls the steps of one workflow, in their order.
 
     Arguments: the store; the folder of the workflow file; the components that a pipeline step or a task needs; the
-    run's seed (`None`: one that is yet to be drawn); what a calling workflow hands in.
+    run's seed (`None`: one that is yet to be drawn); what a calling workflow hands in; the kind of the worker's device.
     """
 
     def __init__(
@@ -64,8 +64,10 @@ class Recall:
         required: Callable[[ResolvedStep], RequiredPipeline],
         seed: int | None,
         caller: Caller | None = None,
+        device: str = "cpu",
     ):
         self._store, self._folder, self._required, self._seed = store, folder, required, seed
+        self._device = device
         self._files, self._around, self._caller = InputFiles(folder), store.surroundings, caller or Caller()
         self._artifacts: dict[str, list[Artifact] | None] = {name: [it] for name, it in self._caller.handed.items()}
         self._pipelines: dict[str, tuple[ResolvedStep, str | None]] = {}
@@ -134,7 +136,12 @@ class Recall:
             given = base_seed(step, {}, self._seed) if workflow.seed is None else None
             seed = workflow.seed if given is None else (given + index) % LARGEST_SEED
             inner = Recall(
-                self._store, path.parent, _required_in(path.parent), seed, Caller((*self._caller.above, path), handed)
+                self._store,
+                path.parent,
+                _required_in(path.parent, self._device),
+                seed,
+                Caller((*self._caller.above, path), handed),
+                self._device,
             )
             for each in workflow.steps:
                 if not inner.remembers(each):
@@ -195,8 +202,8 @@ def listed(step: ResolvedStep, key: str) -> list[str]:
     return [str(name) for value in places if isinstance(value, list) for name in value]
 
 
-def _required_in(folder: Path) -> Callable[[ResolvedStep], RequiredPipeline]:
-    return lambda step: required_of(step, folder)
+def _required_in(folder: Path, device: str) -> Callable[[ResolvedStep], RequiredPipeline]:
+    return lambda step: required_of(step, folder, device)
 
 
 def _read(path: Path) -> Node | None:

@@ -10,20 +10,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from dw_lsp.catalog.models import LocalModel, ModelPart, file_identity, find_model, hub_cache, looks_local, read_part
+from dw_lsp.catalog.models import (
+    LocalModel,
+    ModelPart,
+    Weights,
+    elements_of,
+    find_model,
+    hub_cache,
+    looks_local,
+    read_json,
+    read_part,
+)
 from dw_lsp.catalog.modular_models import find_modular_model
 from dw_lsp.catalog.modular_parts import expected_parts
 from dw_lsp.planning.ip_adapters import RequiredIpAdapter, required_ip_adapter
 from dw_lsp.planning.loras import RequiredLora, required_loras
 from dw_lsp.planning.modular import CHOOSING, chosen_names, is_modular, modular_loading, quantized_parts
+from dw_lsp.planning.single_files import file_source, find_single_file
 from dw_lsp.text.syntax_tree import Value
-from dw_lsp.workflow.identity import component_key
+from dw_lsp.workflow.identity import component_key, component_loading, loading_identity, short_dtype
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 #: Bytes of a floating-point element for the dtype names that a workflow may use.
 DTYPE_BYTES = {
-    "float64": 8, "double": 8, "float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2,
-    "float8_e4m3fn": 1, "float8_e5m2": 1,
+    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1,
 }  # fmt: skip
 #: Members of a pipeline that are no components, though they hold objects.
 NOT_COMPONENTS = frozenset(
@@ -70,7 +80,8 @@ class RequiredPipeline:
 
     `loading` are the keywords for `from_pretrained` besides the name. `explicit` maps the components that the workflow
     itself defines to their definitions; they stand in `parts` too. `loras` are a state of the parts, in their order.
-    `quantization` has the definitions for parts that are quantized as they are loaded, by name.
+    `quantization` has the definitions for parts that are quantized as they are loaded, by name. Of a `single_file` the
+    first part stands for all that is in it. `device` is the kind of the worker's.
     """
 
     class_name: str
@@ -83,6 +94,7 @@ class RequiredPipeline:
     loras: tuple[RequiredLora, ...] = ()
     ip_adapter: RequiredIpAdapter | None = None
     quantization: Mapping[str, Value] = field(default_factory=dict)
+    device: str = "cpu"
 
     def part(self, name: str) -> RequiredComponent | None:
         """The component of that name."""
@@ -106,18 +118,21 @@ def explicit_components(body: Mapping[str, Value]) -> Iterator[tuple[str, Mappin
             yield name, value
 
 
-def required_pipeline(step: ResolvedStep, folder: Path | None, taken: frozenset[str] | None = None) -> RequiredPipeline:
+def required_pipeline(
+    step: ResolvedStep, folder: Path | None, taken: frozenset[str] | None = None, device: str = "cpu"
+) -> RequiredPipeline:
     """The components of a pipeline step, each with its key.
 
     Arguments: `folder` is that of the workflow file, where relative model names start; `taken` are the names of the
-    parts that a modular pipeline takes from its model, for who knows them better than the table.
+    parts that a modular pipeline takes from its model, for who knows them better than the table; `device` is the kind
+    of the worker's, which decides the precision where the step does not.
     Raises `InvalidInput` when a model folder is named that is not there or holds no model.
     """
     body = step.body
     loading, configuration = _object(body.get("from_pretrained_arguments")), _object(body.get("configuration"))
     class_name = _text(configuration.get("component_type")) or ""
     model_name, single_file = _text(loading.get("model_name")), _text(loading.get("from_single_file"))
-    keywords = {key: value for key, value in loading.items() if key not in ("model_name", "from_single_file")}
+    keywords = load_keywords(loading)
     modular = is_modular(class_name)
     quantization = quantized_parts(configuration) if modular else {}
     if modular:
@@ -129,18 +144,38 @@ def required_pipeline(step: ResolvedStep, folder: Path | None, taken: frozenset[
         place = ("pipeline", "from_pretrained_arguments", "model_name")
         model = find_source(step, model_name, keywords, folder, place, modular)
     names = _taken(class_name, model, keywords, configuration, taken) if modular and model else None
-    parts = list(_of_model(model, keywords, set(explicit), names, quantization))
-    parts += [_explicit_part(step, name, definition, folder) for name, definition in explicit.items()]
+    parts = list(_of_model(model, keywords, set(explicit), names, quantization, device))
+    parts += [_explicit_part(step, name, definition, folder, device) for name, definition in explicit.items()]
     parts = [_cut(part, _cuts_of(part.name, _object(configuration.get("components")))) for part in parts]
-    if model is None and (model_name or single_file):
-        parts.insert(0, unseen_part(class_name, model_name or single_file or "", keywords, folder))
+    if single_file is not None:
+        parts.insert(0, _whole_file(class_name, single_file, keywords, folder, device))
+    elif model is None and model_name:
+        parts.insert(0, unseen_part(class_name, model_name, keywords))
     loras, adapter = required_loras(step, folder), required_ip_adapter(step, folder)
     if adapter is not None and adapter.encoder is not None and not any(part.name == _ENCODER for part in parts):
         encoder = read_part(_ENCODER, "transformers", "CLIPVisionModelWithProjection", adapter.encoder, None)
-        parts.append(required_part(encoder, keywords))
+        parts.append(required_part(encoder, keywords, device))
     return RequiredPipeline(
-        class_name, model_name, single_file, model, keywords, tuple(parts), explicit, loras, adapter, quantization
+        class_name,
+        model_name,
+        single_file,
+        model,
+        keywords,
+        tuple(parts),
+        explicit,
+        loras,
+        adapter,
+        quantization,
+        device,
     )
+
+
+def load_keywords(loading: Mapping[str, Value]) -> dict[str, Value]:
+    """The keywords of `from_pretrained_arguments` besides the source. `dtype` is what `torch_dtype` is called newly."""
+    keywords = {key: value for key, value in loading.items() if key not in ("model_name", "from_single_file", "dtype")}
+    if loading.get("dtype") is not None:
+        keywords["torch_dtype"] = loading["dtype"]
+    return keywords
 
 
 def _with_precisions(keywords: Mapping[str, Value], configuration: Mapping[str, Value]) -> dict[str, Value]:
@@ -173,6 +208,7 @@ def _of_model(
     explicit: set[str],
     names: frozenset[str] | None,
     quantization: Mapping[str, Value],
+    device: str,
 ) -> Iterator[RequiredComponent]:
     """The components that a pipeline takes from its model. Arguments: `names`: these only."""
     without = explicit | {name for name, value in keywords.items() if value is None}
@@ -180,7 +216,7 @@ def _of_model(
     for part in model.parts if model else ():
         if _wanted(part, without) and (names is None or part.name in names):
             quantized = {"quantization_config": quantization[part.name]} if part.name in quantization else {}
-            yield required_part(part, {**own, **quantized})
+            yield required_part(part, {**own, **quantized}, device)
 
 
 def _cuts_of(name: str, settings: Mapping[str, Value]) -> dict[str, Value]:
@@ -236,19 +272,32 @@ def find_source(
     return found
 
 
-def required_part(part: ModelPart, keywords: Mapping[str, Value]) -> RequiredComponent:
+def required_part(part: ModelPart, keywords: Mapping[str, Value], device: str = "cpu") -> RequiredComponent:
+    """A component from its folder. Arguments: the keywords of its loading; `device` is the kind of the worker's."""
     loading = _loading_of(part.name, keywords)
-    if part.library == "transformers" and not part.weights.bytes:
-        loading.pop("torch_dtype", None)  # Of a tokenizer or a processor; weights are what has a precision.
-    size = dtype_bytes(loading.get("torch_dtype"))
-    memory = part.weights.bytes_as(size if size is not None else 4)
-    key = component_key(part.name, part.class_name, part.identity, loading)
+    dtype = _dtype(loading.get("torch_dtype"), part, device)
+    loading["torch_dtype"] = dtype
+    memory = part.weights.bytes_as(dtype_bytes(dtype))
+    key = component_key(part.name, part.class_name, part.identity, component_loading(loading))
     # Only what came from the hub can be fetched again; a folder of the user's own is as it is.
     fetch = not part.whole and part.folder.is_relative_to(hub_cache())
     where = "download" if fetch else "disk"
     return RequiredComponent(
         part.name, part.library, part.class_name, key, part.identity, memory, part.weights.bytes, part.folder, where
     )
+
+
+def _dtype(wanted: Value, part: ModelPart, device: str) -> str | None:
+    """The precision in which a part will be in memory, chosen as its loader does; `None`: as it is stored."""
+    if part.library == "transformers" and not part.weights.bytes:
+        return None  # Of a tokenizer or a processor; weights are what has a precision.
+    if isinstance(wanted, str) and wanted != "auto":
+        return short_dtype(wanted)
+    if device == "cpu" or part.library == "diffusers":
+        return "float32"
+    config = read_json(part.folder / "config.json") or {}
+    told = config.get("dtype", config.get("torch_dtype"))
+    return short_dtype(told) if part.library == "transformers" and isinstance(told, str) else None
 
 
 def _loading_of(name: str, keywords: Mapping[str, Value]) -> dict[str, Value]:
@@ -264,65 +313,65 @@ def _loading_of(name: str, keywords: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _explicit_part(
-    step: ResolvedStep, name: str, definition: Mapping[str, Value], folder: Path | None
+    step: ResolvedStep, name: str, definition: Mapping[str, Value], folder: Path | None, device: str
 ) -> RequiredComponent:
     loading = _object(definition.get("from_pretrained_arguments"))
-    class_name = _text(_object(definition.get("configuration")).get("component_type")) or ""
-    keywords: dict[str, Value] = {key: value for key, value in loading.items() if key != "model_name"}
+    home, _, class_name = (_text(_object(definition.get("configuration")).get("component_type")) or "").rpartition(".")
+    keywords = load_keywords(loading)
     if "quantization_config" in definition:
         keywords["quantization_config"] = definition["quantization_config"]
-    source = _text(loading.get("model_name"))
-    model = None
-    if source is not None:
-        model = find_source(
-            step, source, keywords, folder, ("pipeline", name, "from_pretrained_arguments", "model_name")
-        )
-    part = model.parts[0] if model is not None and len(model.parts) == 1 else None
-    if part is None:
-        return unseen_part(class_name, source or _text(loading.get("from_single_file")) or "", keywords, folder, name)
-    size = dtype_bytes(keywords.get("torch_dtype"))
+    source, single_file = _text(loading.get("model_name")), _text(loading.get("from_single_file"))
+    if source is None:
+        return _single_file(name, class_name, single_file or "", keywords, folder, device)
+    path = ("pipeline", name, "from_pretrained_arguments", "model_name")
+    model = find_source(step, source, keywords, folder, path)
+    if model is None or len(model.parts) != 1:
+        return unseen_part(class_name, source, keywords, name)
+    library = home.partition(".")[0] or "diffusers"
+    return required_part(replace(model.parts[0], name=name, library=library, class_name=class_name), keywords, device)
+
+
+def _single_file(
+    name: str, class_name: str, source: str, keywords: Mapping[str, Value], folder: Path | None, device: str
+) -> RequiredComponent:
+    """A component that is loaded from one file."""
+    file, loading = find_single_file(source, folder), _loading_of(name, keywords)
+    if file is None:
+        return unseen_part(class_name, source, keywords, name)
+    identity, size = file_source(file, keywords, folder), file.stat().st_size
+    wanted = loading.get("torch_dtype")
+    dtype = short_dtype(wanted) if isinstance(wanted, str) and wanted != "auto" else None
+    loading["torch_dtype"] = dtype or ("float32" if device == "cpu" else None)
+    memory = Weights(size, elements_of(file)).bytes_as(dtype_bytes(loading["torch_dtype"]))
+    key = component_key(name, class_name, identity, component_loading(loading))
+    return RequiredComponent(name, "diffusers", class_name, key, identity, memory, size, file, "disk")
+
+
+def _whole_file(
+    class_name: str, source: str, keywords: Mapping[str, Value], folder: Path | None, device: str
+) -> RequiredComponent:
+    """All that a pipeline takes from one file: the same for each class, so that classes share what is in it."""
     simple = class_name.rpartition(".")[2]
-    return RequiredComponent(
-        name,
-        part.library,
-        simple,
-        component_key(name, simple, part.identity, keywords),
-        part.identity,
-        part.weights.bytes_as(size if size is not None else 4),
-        part.weights.bytes,
-        part.folder,
-        "disk",
-    )
+    part = _single_file(simple, "", source, keywords, folder, device)
+    # What is no component's own keyword reaches the loaders of all that is in the file.
+    key = component_key(simple, "", part.key.partition(":")[2], loading_identity({**keywords, "torch_dtype": None}))
+    return replace(part, class_name=simple, key=key)
 
 
 def unseen_part(
-    class_name: str, source: str, keywords: Mapping[str, Value], folder: Path | None, name: str | None = None
+    class_name: str, source: str, keywords: Mapping[str, Value], name: str | None = None
 ) -> RequiredComponent:
-    """A component, or all of a model, whose files cannot be looked at: its source's name stands for them."""
-    file = folder / source if folder is not None and not Path(source).is_absolute() else Path(source)
-    on_disk = bool(source) and os.path.isfile(file)
+    """A component, or all of a model, whose files are not here: its source's name stands for them."""
     simple = class_name.rpartition(".")[2]
     revision, subfolder, variant = (_text(keywords.get(key)) or "" for key in ("revision", "subfolder", "variant"))
     identity = f"{source}@{revision or 'main'}/{subfolder}/{variant}"
-    if on_disk:
-        identity += file_identity(file)
-    size = file.stat().st_size if on_disk else None
-    return RequiredComponent(
-        name or simple,
-        "diffusers",
-        simple,
-        component_key(name or simple, simple, identity, keywords),
-        identity,
-        size,
-        size,
-        file if on_disk else None,
-        "disk" if on_disk else "download",
-    )
+    key = component_key(name or simple, simple, identity, loading_identity(keywords))
+    return RequiredComponent(name or simple, "diffusers", simple, key, identity, None, None, None, "download")
 
 
 def dtype_bytes(dtype: Value) -> int | None:
     """Bytes an element of a dtype named as in a workflow ("torch.float16"); `None` when it is absent or unknown."""
-    return DTYPE_BYTES.get(dtype.rpartition(".")[2]) if isinstance(dtype, str) else None
+    return DTYPE_BYTES.get(short_dtype(dtype)) if isinstance(dtype, str) else None
 
 
 def _object(value: Value) -> Mapping[str, Value]:

@@ -82,10 +82,11 @@ def models_of(step: ResolvedStep) -> tuple[TaskModel, ...]:
     return TASK_MODELS.get(command, ())
 
 
-def required_task(step: ResolvedStep, folder: Path | None) -> RequiredPipeline | None:
+def required_task(step: ResolvedStep, folder: Path | None, device: str = "cpu") -> RequiredPipeline | None:
     """What must be in memory for a task, in the form of a pipeline; `None` for a task without models.
 
-    Arguments: `folder` is that of the workflow file, where relative model names start.
+    Arguments: `folder` is that of the workflow file, where relative model names start; `device` is the kind of the
+    worker's.
     Raises `InvalidInput` when a model is not named by a plain text, or a folder is named that holds none.
     """
     models = models_of(step) if step.kind == "task" else ()
@@ -97,7 +98,7 @@ def required_task(step: ResolvedStep, folder: Path | None) -> RequiredPipeline |
     explicit: dict[str, Mapping[str, Value]] = {}
     for model in models:
         source = _source(step, model, arguments)
-        parts.append(_part(step, model, source, keywords, folder))
+        parts.append(_part(step, model, source, keywords, folder, device))
         configuration: dict[str, Value] = (
             {} if model.class_name is None else {"component_type": f"transformers.{model.class_name}"}
         )
@@ -105,12 +106,13 @@ def required_task(step: ResolvedStep, folder: Path | None) -> RequiredPipeline |
             "configuration": configuration,
             "from_pretrained_arguments": {"model_name": source, **keywords},
         }
-    return RequiredPipeline(str(step.body.get("command")), None, None, None, keywords, tuple(parts), explicit)
+    command = str(step.body.get("command"))
+    return RequiredPipeline(command, None, None, None, keywords, tuple(parts), explicit, device=device)
 
 
-def required_of(step: ResolvedStep, folder: Path | None) -> RequiredPipeline:
+def required_of(step: ResolvedStep, folder: Path | None, device: str = "cpu") -> RequiredPipeline:
     """What a pipeline step, or a task with models, needs. Raises what the one or the other raises."""
-    return required_task(step, folder) or required_pipeline(step, folder)
+    return required_task(step, folder, device) or required_pipeline(step, folder, device=device)
 
 
 def _source(step: ResolvedStep, model: TaskModel, arguments: Mapping[str, Value]) -> str:
@@ -124,13 +126,13 @@ def _source(step: ResolvedStep, model: TaskModel, arguments: Mapping[str, Value]
 
 
 def _part(
-    step: ResolvedStep, model: TaskModel, source: str, keywords: Mapping[str, Value], folder: Path | None
+    step: ResolvedStep, model: TaskModel, source: str, keywords: Mapping[str, Value], folder: Path | None, device: str
 ) -> RequiredComponent:
     found = find_source(step, source, keywords, folder, ("task", "arguments", model.source or "command"))
     if found is None or len(found.parts) != 1:
-        return unseen_part(model.class_name or "", source, keywords, folder, model.name)
+        return unseen_part(model.class_name or "", source, keywords, model.name)
     part = replace(found.parts[0], name=model.name, class_name=model.class_name or found.parts[0].class_name)
-    return required_part(part if model.has_weights else replace(part, weights=Weights(0)), keywords)
+    return required_part(part if model.has_weights else replace(part, weights=Weights(0)), keywords, device)
 
 
 def _object(value: Value) -> Mapping[str, Value]:

@@ -26,6 +26,9 @@ NOT_IDENTITY = frozenset(
         "variant",
     }
 )
+#: Keywords that a component's own loader is given and that decide what it loads; of files, what is in them counts.
+OF_COMPONENTS = ("torch_dtype", "quantization_config")
+_DTYPE_ALIASES = {"half": "float16", "float": "float32", "double": "float64"}
 
 
 def canonical(value: Value | Mapping[str, Value]) -> str:
@@ -76,14 +79,23 @@ def component_key(name: str, class_name: str, source: str, loading: Mapping[str,
 
 def loading_identity(loading: Mapping[str, Value]) -> dict[str, Value]:
     """The keywords of a load that decide what is loaded, each dtype in its short spelling."""
-    return {
-        key: _short_dtype(value) if key.endswith("dtype") else value
-        for key, value in loading.items()
-        if key not in NOT_IDENTITY
-    }
+    return {key: _spelled(key, value) for key, value in loading.items() if key not in NOT_IDENTITY}
 
 
-def _short_dtype(value: Value) -> Value:
+def component_loading(loading: Mapping[str, Value]) -> dict[str, Value]:
+    """The keywords of a load that decide what one component is: the others are for a pipeline, or for nobody."""
+    return {key: loading[key] for key in OF_COMPONENTS if loading.get(key) is not None}
+
+
+def short_dtype(name: str) -> str:
+    """The name of a dtype in its one spelling: `float16` for `torch.half`."""
+    short = name.removeprefix("torch.")
+    return _DTYPE_ALIASES.get(short, short)
+
+
+def _spelled(key: str, value: Value) -> Value:
+    """A value in which dtypes are in one spelling; those for several components stand in an object of their own."""
+    named = key.endswith("dtype")
     if isinstance(value, dict):
-        return {key: _short_dtype(item) for key, item in value.items()}
-    return value.removeprefix("torch.") if isinstance(value, str) else value
+        return {name: _spelled(key if named else name, item) for name, item in value.items()}
+    return short_dtype(value) if named and isinstance(value, str) else value

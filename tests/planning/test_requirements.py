@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from dw_lsp.planning.requirements import RequiredPipeline, dtype_bytes, required_pipeline
+from dw_lsp.catalog.models import read_part
+from dw_lsp.planning.requirements import RequiredPipeline, dtype_bytes, required_part, required_pipeline
 from dw_lsp.text.syntax_tree import Range
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
@@ -76,6 +77,99 @@ def test_a_variant_changes_the_components_that_have_one(folder: Path) -> None:
 def test_a_dtype_in_another_spelling_is_the_same_one(folder: Path) -> None:
     spelled = [required_pipeline(step(loading={"torch_dtype": name}), folder) for name in ("torch.half", "half")]
     assert keys(spelled[0]) == keys(spelled[1])
+
+
+#: Ways to say the same of the loading of a model.
+SAME = [
+    ({}, {"torch_dtype": "torch.float32"}),
+    ({}, {"torch_dtype": "auto"}),
+    ({}, {"torch_dtype": {"default": "float"}}),
+    ({"torch_dtype": "torch.half"}, {"dtype": "float16"}),
+    ({"dtype": "bfloat16", "torch_dtype": "float16"}, {"torch_dtype": "torch.bfloat16"}),
+    ({}, {"requires_safety_checker": False}),
+    ({}, {"use_safe_tensors": True}),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), SAME)
+def test_what_changes_no_component_changes_no_key(folder: Path, one: Any, other: Any) -> None:
+    assert keys(required_pipeline(step(loading=one), folder)) == keys(required_pipeline(step(loading=other), folder))
+
+
+def test_what_lies_beside_a_component_changes_no_key(folder: Path) -> None:
+    before = keys(required_pipeline(step(), folder))
+    for name in ("README.md", ".gitattributes", "picture.png", "model.safetensors.index.fp16.json"):
+        (folder / "tiny" / "unet" / name).write_text("{}")
+    assert keys(required_pipeline(step(), folder)) == before
+    (folder / "tiny" / "unet" / "config.json").write_text("{}")
+    assert keys(required_pipeline(step(), folder)) != before
+
+
+def own_vae(**members: Any) -> dict[str, Any]:
+    return {"configuration": {"component_type": "AutoencoderKL"}, **members}
+
+
+@pytest.mark.parametrize("members", [{"quantization_config": None}, {"from_pretrained_arguments": {"variant": None}}])
+def test_null_is_as_if_it_were_not_there(folder: Path, members: dict[str, Any]) -> None:
+    loading = {"model_name": "./tiny/vae", **members.get("from_pretrained_arguments", {})}
+    vae = own_vae(**{**members, "from_pretrained_arguments": loading})
+    assert keys(required_pipeline(step(vae=vae), folder))["vae"] == keys(required_pipeline(step(), folder))["vae"]
+
+
+def test_a_quantized_component_is_another_one_however_its_precision_is_spelled(folder: Path) -> None:
+    def quantized(dtype: str) -> dict[str, str]:
+        definition = {"configuration": {"config_type": "BitsAndBytesConfig"}, "arguments": {"compute_dtype": dtype}}
+        vae = own_vae(quantization_config=definition, from_pretrained_arguments={"model_name": "tiny/vae"})
+        return keys(required_pipeline(step(vae=vae), folder))
+
+    assert quantized("torch.half") == quantized("float16") != keys(required_pipeline(step(), folder))
+
+
+def test_one_file_is_one_component_however_it_is_spelled(folder: Path) -> None:
+    (folder / "vae.gguf").write_bytes(b"weights")
+    (folder / "link.d").symlink_to(".")
+
+    def key(spelled: str, **more: Any) -> str:
+        loading = {"from_single_file": spelled, **more}
+        return keys(required_pipeline(step(vae=own_vae(from_pretrained_arguments=loading)), folder))["vae"]
+
+    spellings = ["vae.gguf", "./vae.gguf", str(folder / "vae.gguf"), "tiny/../vae.gguf", "link.d/vae.gguf"]
+    assert len({key(spelled) for spelled in spellings}) == 1
+    plain = key("vae.gguf")
+    assert key("vae.gguf", config="./tiny", subfolder="vae") == key(
+        "vae.gguf", config=str(folder / "tiny"), subfolder="vae"
+    )
+    assert len({plain, key("vae.gguf", config="./tiny"), key("vae.gguf", config="owner/name")}) == 3
+    (folder / "vae.gguf").write_bytes(b"others.")
+    assert key("vae.gguf") != plain
+
+
+def test_the_classes_of_a_single_file_share_what_is_in_it(folder: Path) -> None:
+    (folder / "sd.safetensors").write_bytes(b"weights")
+
+    def whole(class_name: str, **loading: Any) -> str:
+        made = step(kind=class_name)
+        made.body["from_pretrained_arguments"] = {"from_single_file": "sd.safetensors", **loading}
+        return required_pipeline(made, folder).parts[0].key.partition(":")[2]
+
+    plain = whole("StableDiffusionPipeline")
+    assert whole("StableDiffusionInpaintPipeline") == plain
+    assert whole("StableDiffusionPipeline", torch_dtype="float16") != plain
+    assert whole("StableDiffusionPipeline", num_in_channels=9) != plain
+
+
+@pytest.mark.parametrize(("device", "dtypes"), [("cpu", (4, 4)), ("cuda", (4, 2))])
+def test_without_a_dtype_the_library_chooses(folder: Path, device: str, dtypes: tuple[int, int]) -> None:
+    for name, kind in (("unet", "UNet2DConditionModel"), ("text_encoder", "CLIPTextModel")):
+        (folder / name).mkdir()
+        (folder / name / "config.json").write_text(json.dumps({"dtype": "float16"}))
+        header = json.dumps({"w": {"dtype": "F16", "shape": [10], "data_offsets": [0, 20]}}).encode()
+        (folder / name / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(20))
+        library = "diffusers" if name == "unet" else "transformers"
+        part = read_part(name, library, kind, folder / name, None)
+        half, omitted = required_part(part, {"torch_dtype": "half"}, device), required_part(part, {}, device)
+        size = dtypes[name != "unet"]
+        assert (half.bytes, omitted.bytes) == (20, 10 * size) and (half.key == omitted.key) == (size == 2)
 
 
 def test_a_dtype_for_one_component_leaves_the_others(folder: Path) -> None:

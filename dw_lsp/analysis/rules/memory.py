@@ -68,7 +68,7 @@ def _need(context: Context, use: PathUse, pipeline: Object) -> _Need | None:
     folder = context.model_folder(use.text, _text(use.owner.get("revision")))
     if folder is None:
         return None
-    size = dtype_bytes(_text(use.owner.get("torch_dtype"))) or _FULL_PRECISION
+    size = dtype_bytes(_text(use.owner.get("dtype") or use.owner.get("torch_dtype"))) or _FULL_PRECISION
     parts = _parts(str(folder), _text(use.owner.get("variant")), size, _changed(folder))
     if not parts:
         return None

@@ -26,8 +26,13 @@ from dw_lsp.workflow.resolved import InvalidInput
 
 logger = logging.getLogger(__name__)
 
-#: Keywords that say where a model comes from; by the time a component is loaded, its folder is known.
-_SOURCE_KEYWORDS = frozenset({"subfolder", "revision", "local_files_only", "variant", "torch_dtype", "use_safetensors"})
+#: Keywords with which a component that a workflow defines is loaded, or that say where it is.
+_KEYWORDS = frozenset(
+    {
+        "model_name", "from_single_file", "subfolder", "revision", "variant", "torch_dtype", "dtype", "config",
+        "original_config", "use_safetensors", "low_cpu_mem_usage", "local_files_only", "device_map",
+    }
+)  # fmt: skip
 _WEIGHTS = re.compile(r".*\.(safetensors|bin|ckpt|pt|pth|msgpack|h5)(\.index\.json)?")
 
 
@@ -53,6 +58,9 @@ class Loader:
         Raises `InvalidInput` when the files are missing, unsafe, or of a class that may not be used.
         """
         kind = self._types.component(chosen) if chosen else self.class_of(part.library, part.class_name)
+        for name in keywords if chosen else ():
+            if name not in _KEYWORDS:
+                logger.warning("the loading of %s does not take %r; it has no effect", part.name, name)
         folder = part.folder
         if folder is None:
             raise InvalidInput(f"the files of {part.name} are not on this machine")
@@ -90,7 +98,7 @@ class Loader:
 
     def dtype_of(self, name: str, keywords: Mapping[str, Value]) -> torch.dtype | None:
         """The precision of a component: the workflow's; else 32 bits on a CPU; else `None`, the library's choice."""
-        wanted = keywords.get("torch_dtype")
+        wanted = keywords.get("dtype") or keywords.get("torch_dtype")
         if isinstance(wanted, dict):
             wanted = wanted.get(name, wanted.get("default"))
         if isinstance(wanted, str) and wanted != "auto":

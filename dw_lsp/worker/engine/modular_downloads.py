@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Collection, Mapping
+from pathlib import Path, PurePosixPath
 
-from dw_lsp.catalog.models import MODEL_INDEX, LocalModel
+from dw_lsp.catalog.models import MODEL_INDEX, WEIGHT_SUFFIXES, LocalModel, weight_files
 from dw_lsp.catalog.modular_models import BLOCKS_INDEX, MODULAR_INDEX, ModularEntry, modular_entries
 from dw_lsp.text.syntax_tree import Value
 
 _INDICES = (MODULAR_INDEX, MODEL_INDEX, BLOCKS_INDEX)
 _FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+_PICKLES = frozenset(WEIGHT_SUFFIXES) - {".safetensors", ".gguf"}
 _CODE = "*.py"
-#: Beginnings of the endings of weights that are meant only if a variant is named.
-_VARIANTS = ("fp16", "bf16", "fp32", "non_ema", "ema")
 
 
 def fetch_index(name: str, revision: str | None, with_code: bool) -> None:
@@ -25,8 +26,6 @@ def fetch_index(name: str, revision: str | None, with_code: bool) -> None:
 
 def fetch_parts(model: LocalModel, names: Collection[str], loading: Mapping[str, Value], allow_pickle: bool) -> None:
     """Fetch the parts of those names. Arguments: `loading` are the keywords with which they are loaded."""
-    import huggingface_hub
-
     revision = loading.get("revision")
     entries = modular_entries(model.path) or tuple(
         ModularEntry(part.name, part.library, part.class_name, model.name, part.name, _text(revision), None)
@@ -36,14 +35,22 @@ def fetch_parts(model: LocalModel, names: Collection[str], loading: Mapping[str,
         if entry.name not in names or entry.repository is None:
             continue
         variant = _text(loading.get("variant")) or entry.variant
-        within = f"{entry.subfolder}/" if entry.subfolder else ""
-        weights = ("*.safetensors", *(("*.bin",) if allow_pickle else ()))
-        huggingface_hub.snapshot_download(
-            entry.repository,
-            revision=entry.revision,
-            allow_patterns=[within + pattern for pattern in (*_FILES, *weights)],
-            ignore_patterns=[f"*.{other}*" for other in _VARIANTS if other != variant],
-        )
+        fetch_folder(entry.repository, entry.subfolder, entry.revision, variant, allow_pickle)
+
+
+def fetch_folder(
+    repository: str, subfolder: str | None, revision: str | None, variant: str | None, allow_pickle: bool
+) -> None:
+    """Fetch the files of one component: of its weights those that would be read, and nothing else of the repository."""
+    import huggingface_hub
+
+    home = PurePosixPath(subfolder or "")
+    names = huggingface_hub.list_repo_files(repository, revision=revision)
+    files = [Path(name) for name in names if PurePosixPath(name).parent == home]
+    loadable = [file for file in files if allow_pickle or file.suffix not in _PICKLES]
+    wanted = [*weight_files(loadable, variant), *(file for file in files if any(map(file.match, _FILES)))]
+    patterns = [glob.escape(file.as_posix()) for file in wanted]
+    huggingface_hub.snapshot_download(repository, revision=revision, allow_patterns=patterns)
 
 
 def _text(value: Value) -> str | None:

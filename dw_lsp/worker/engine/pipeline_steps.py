@@ -47,7 +47,8 @@ from dw_lsp.worker.engine.quantization import multiply_quantized
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import change_schedulers, set_scheduler
-from dw_lsp.worker.engine.sources import from_single_file, obtain
+from dw_lsp.worker.engine.single_files import from_single_file
+from dw_lsp.worker.engine.sources import obtain
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def load_components(
     step = prepared.step
     _import_modules(step)
     prepared = obtain(prepared, context, reporter)
-    pipeline, loaded = from_single_file(prepared, context, reporter) or _from_parts(prepared, shared, context, reporter)
+    pipeline, loaded = _from_parts(prepared, shared, context, reporter)
     context.ledger.note_components(loaded.loaded, loaded.reused)
     pipeline.set_progress_bar_config(disable=True)
     for name in unused_keywords(prepared.chosen, prepared.required.loading):
@@ -118,8 +119,10 @@ def _from_parts(
     live, keys = dict(loaded.live), dict(loaded.keys)
     for name in prepared.reused:
         keys[name], live[name] = shared[name]
-    pipeline = assemble(chosen, required, live, context.loader, context.types, prepared.step)
-    return pipeline, Loaded(live, keys, loaded.loaded, loaded.reused, loaded.seconds)
+    found = Loaded(live, keys, loaded.loaded, loaded.reused, loaded.seconds)
+    if required.single_file is not None:
+        return from_single_file(prepared, found, context, reporter)
+    return assemble(chosen, required, live, context.loader, context.types, prepared.step), found
 
 
 def load_part(prepared: PreparedPipeline, name: str, context: RunContext, reporter: StepReporter) -> Loaded:

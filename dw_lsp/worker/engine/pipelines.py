@@ -161,7 +161,7 @@ def exactly(required: RequiredPipeline, chosen: Any, step: ResolvedStep, folder:
     shape = shape_of(chosen)
     if shape is None:
         return required
-    renewed = required_pipeline(step, folder, shape.components)
+    renewed = required_pipeline(step, folder, shape.components, required.device)
     return renewed if renewed.parts != required.parts else required
 
 

@@ -157,7 +157,7 @@ def _prepare_pipeline(
             # The same pipeline again: its files have been looked at in this run.
             _check_call(step, other.chosen)
             return dataclasses.replace(other, step=step)
-    required = required_pipeline(step, source.folder)
+    required = required_pipeline(step, source.folder, device=context.resources.device.type)
     check_sources(step, required, source.folder, context)
     try:
         chosen = pipeline_class(required, context.types)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,10 +30,23 @@ from dw_lsp.worker.engine.trusted_types import TrustedTypes
 
 
 @dataclass(frozen=True)
+class FileContents:
+    """What was found in a single file with a pipeline's components.
+
+    `keys` are those of its components by name, `None` for one that is not in the file; `schedulers` have never been
+    used; `options` are those of each pipeline class that was made of it, by the class's name.
+    """
+
+    keys: dict[str, str | None] = field(default_factory=dict)
+    schedulers: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Resources:
     """What outlives a run: the components, the device, how latents are shown (by the autoencoder's key).
 
-    `single_files` notes which components came out of a single file: its key -> component name -> component key.
+    `single_files` notes what is in a single file, by the file's digest.
     `task_models` are the keys of components that tasks have loaded.
     """
 
@@ -41,7 +55,7 @@ class Resources:
     device: torch.device
     versions: Mapping[str, str]
     latent_views: dict[str, View | None] = field(default_factory=dict)
-    single_files: dict[str, dict[str, str]] = field(default_factory=dict)
+    single_files: dict[str, FileContents] = field(default_factory=dict)
     memories: dict[Path, StepMemory] = field(default_factory=dict)
     loras: Loras = field(default_factory=Loras)
     ip_adapters: IpAdapters = field(default_factory=IpAdapters)

@@ -1,7 +1,6 @@
-"""Models that are not there as folders: downloaded from the hub first, or taken out of a single file.
+"""Models that are not on this machine: downloaded from the hub first.
 
-A downloaded model is a folder in the cache and is treated as one from then on. What comes out of a single file is kept
-by component like everything else.
+A downloaded model is a folder or a file in the cache and is treated as one from then on.
 """
 
 from __future__ import annotations
@@ -9,39 +8,30 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import diffusers
-import torch
 
-from dw_lsp.catalog.models import file_identity
 from dw_lsp.planning.loras import USUAL_NAME
-from dw_lsp.planning.requirements import SCHEDULER_NAMES, required_pipeline
+from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline, required_pipeline
+from dw_lsp.planning.single_files import hub_file
 from dw_lsp.planning.task_models import required_of
-from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Range, Value
-from dw_lsp.worker.engine.components import Resident, settle_garbage
 from dw_lsp.worker.engine.failures import describe
-from dw_lsp.worker.engine.interruptible import LoadingWatch, watched_downloads
-from dw_lsp.worker.engine.loading import config_of_file
+from dw_lsp.worker.engine.interruptible import watched_downloads
 from dw_lsp.worker.engine.modular import check_modular, check_output, is_modular
-from dw_lsp.worker.engine.modular_downloads import fetch_index, fetch_parts
-from dw_lsp.worker.engine.out_of_memory import is_out_of_memory
-from dw_lsp.worker.engine.pipelines import Loaded, constructor_names, exactly, is_automatic, pipeline_class
+from dw_lsp.worker.engine.modular_downloads import fetch_folder, fetch_index, fetch_parts
+from dw_lsp.worker.engine.pipelines import exactly, is_automatic, pipeline_class
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
-from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.source_checks import check_sources
-from dw_lsp.workflow.identity import component_key
-from dw_lsp.workflow.resolved import InvalidInput
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
 
-_WEIGHTS = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors")
-_PICKLES = ("*.bin",)
+_ENCODER_FILES = ("*.json", "*.safetensors")
 #: Keywords that say which files of a repository are meant.
 _WHICH = ("variant", "revision")
 
@@ -53,9 +43,7 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
     """
     step, required = prepared.step, prepared.required
     missing = {part.name for part in required.parts if part.where_from == "download"}
-    absent = [lora for lora in required.loras if lora.file is None]
-    adapter = required.ip_adapter if required.ip_adapter is not None and required.ip_adapter.file is None else None
-    if not missing and not absent and adapter is None:
+    if not missing and all(each is None or each.file is not None for each in (*required.loras, required.ip_adapter)):
         return prepared
     if required.model_name is not None and (required.model is None or missing - required.explicit.keys()):
         reporter.phase("downloading", required.model_name)
@@ -64,16 +52,34 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
             if is_modular(prepared.chosen):
                 _download_modular(prepared, required.model_name, context)
             else:
-                _download_pipeline(prepared.chosen, required.model_name, required.loading, context)
+                _download_pipeline(prepared, required.model_name, context)
+    if required.single_file is not None and required.parts[0].where_from == "download":
+        _obtain_component(step, (step.kind,), {"from_single_file": required.single_file}, context, reporter)
     for name in missing & required.explicit.keys():
         keywords = required.explicit[name].get("from_pretrained_arguments")
-        loading: Mapping[str, Value] = keywords if isinstance(keywords, dict) else {}
-        source = str(loading.get("model_name"))
-        reporter.phase("downloading", source)
-        place = step.place(step.kind, name, "from_pretrained_arguments", "model_name")
-        with _told(source, place, step.name), _watched(reporter):
-            _download_component(source, loading, context)
-    for lora in absent:
+        _obtain_component(step, (step.kind, name), keywords if isinstance(keywords, dict) else {}, context, reporter)
+    _obtain_adapters(step, required, reporter)
+    renewed, chosen = required_of(step, prepared.folder, required.device), None
+    if step.kind != "task":
+        chosen = pipeline_class(renewed, context.types)
+        renewed = exactly(renewed, chosen, step, prepared.folder)
+    still = [part.name for part in renewed.parts if part.where_from == "download"]
+    still += [lora.source for lora in renewed.loras if lora.file is None]
+    if still:
+        raise InvalidInput(
+            f"the files of {', '.join(still)} were downloaded, but are no model that can be read",
+            step.place("pipeline", "from_pretrained_arguments"),
+            step.name,
+        )
+    return dataclasses.replace(prepared, required=renewed, chosen=chosen)
+
+
+def _obtain_adapters(step: ResolvedStep, required: RequiredPipeline, reporter: StepReporter) -> None:
+    """Fetch the LoRAs and the image-prompt adapters that are not on this machine."""
+    adapter = required.ip_adapter
+    for lora in required.loras:
+        if lora.file is not None:
+            continue
         reporter.phase("downloading", lora.source)
         place = step.place("pipeline", "loras", lora.index, "model_name")
         with _told(lora.source, place, step.name), _watched(reporter):
@@ -92,19 +98,6 @@ def obtain(prepared: PreparedPipeline, context: RunContext, reporter: StepReport
         }
         with _told(file.source, place, step.name), _watched(reporter):
             _download_weights(entry, encoder="image_encoder")
-    renewed, chosen = required_of(step, prepared.folder), None
-    if step.kind != "task":
-        chosen = pipeline_class(renewed, context.types)
-        renewed = exactly(renewed, chosen, step, prepared.folder)
-    still = [part.name for part in renewed.parts if part.where_from == "download"]
-    still += [lora.source for lora in renewed.loras if lora.file is None]
-    if still:
-        raise InvalidInput(
-            f"the files of {', '.join(still)} were downloaded, but are no model that can be read",
-            step.place("pipeline", "from_pretrained_arguments"),
-            step.name,
-        )
-    return dataclasses.replace(prepared, required=renewed, chosen=chosen)
 
 
 def _download_modular(prepared: PreparedPipeline, name: str, context: RunContext) -> None:
@@ -113,7 +106,7 @@ def _download_modular(prepared: PreparedPipeline, name: str, context: RunContext
     if required.model is None:
         revision = required.loading.get("revision")
         fetch_index(name, revision if isinstance(revision, str) else None, context.options.trust_remote_code)
-        required = required_pipeline(step, folder)
+        required = required_pipeline(step, folder, device=required.device)
         chosen = pipeline_class(required, context.types)
         required = exactly(required, chosen, step, folder)
         check_sources(step, required, folder, context)
@@ -125,27 +118,40 @@ def _download_modular(prepared: PreparedPipeline, name: str, context: RunContext
         fetch_parts(required.model, missing, required.loading, context.options.allow_pickle)
 
 
-def _download_pipeline(chosen: Any, name: str, loading: Mapping[str, Value], context: RunContext) -> None:
-    home = diffusers.DiffusionPipeline if is_automatic(chosen) else chosen
+def _download_pipeline(prepared: PreparedPipeline, name: str, context: RunContext) -> None:
+    """Fetch a model, without the components that the step leaves out or defines itself."""
+    loading, explicit = prepared.required.loading, prepared.required.explicit
+    home = diffusers.DiffusionPipeline if is_automatic(prepared.chosen) else prepared.chosen
     keywords: dict[str, Any] = {key: loading[key] for key in _WHICH if loading.get(key) is not None}
-    keywords.update({key: None for key, value in loading.items() if value is None})
+    keywords.update({key: None for key in (*(key for key in loading if loading[key] is None), *explicit)})
     if not context.options.allow_pickle:
         keywords["use_safetensors"] = True
     home.download(name, **keywords)
 
 
-def _download_component(name: str, loading: Mapping[str, Value], context: RunContext) -> None:
+def _obtain_component(
+    step: ResolvedStep,
+    path: tuple[str, ...],
+    loading: Mapping[str, Value],
+    context: RunContext,
+    reporter: StepReporter,
+) -> None:
+    """Fetch a component that is loaded from a repository, or what is loaded from one file of the hub.
+
+    Arguments: `path` is where it stands in the step, `loading` are the keywords there.
+    """
     import huggingface_hub
 
-    patterns = _WEIGHTS + (_PICKLES if context.options.allow_pickle else ())
-    subfolder = loading.get("subfolder")
-    within = f"{subfolder}/" if isinstance(subfolder, str) and subfolder else ""
-    revision = loading.get("revision")
-    huggingface_hub.snapshot_download(
-        name,
-        revision=revision if isinstance(revision, str) else None,
-        allow_patterns=[within + pattern for pattern in patterns],
-    )
+    key = "model_name" if isinstance(loading.get("model_name"), str) else "from_single_file"
+    source, asked = str(loading.get(key)), hub_file(str(loading.get(key)))
+    subfolder, revision, variant = (_text(loading.get(each)) for each in ("subfolder", "revision", "variant"))
+    reporter.phase("downloading", source)
+    place = step.place(*path, "from_pretrained_arguments", key)
+    with _told(source, place, step.name), _watched(reporter):
+        if key == "from_single_file" and asked is not None:
+            huggingface_hub.hf_hub_download(asked.repository, asked.path, revision=asked.revision)
+        else:
+            fetch_folder(source, subfolder, revision, variant, context.options.allow_pickle)
 
 
 def _watched(reporter: StepReporter) -> contextlib.AbstractContextManager[None]:
@@ -165,7 +171,7 @@ def _download_weights(entry: Value, encoder: str | None = None) -> None:
     huggingface_hub.hf_hub_download(source, name or USUAL_NAME, subfolder=subfolder, revision=revision)
     if encoder is not None:
         within = f"{subfolder}/{encoder}" if subfolder else encoder
-        patterns = [f"{within}/{pattern}" for pattern in _WEIGHTS]
+        patterns = [f"{within}/{pattern}" for pattern in _ENCODER_FILES]
         huggingface_hub.snapshot_download(source, revision=revision, allow_patterns=patterns)
 
 
@@ -185,65 +191,5 @@ def _told(name: str, place: Range, step: str) -> Iterator[None]:
         ) from error
 
 
-# ---------------------------------------------------------------- single files
-
-
-def from_single_file(
-    prepared: PreparedPipeline, context: RunContext, reporter: StepReporter
-) -> tuple[Any, Loaded] | None:
-    """A pipeline out of one file, with its components kept; `None` when the step has no such source.
-
-    A second call with the same file and keywords takes what is in memory.
-    """
-    required, step = prepared.required, prepared.step
-    if required.single_file is None:
-        return None
-    place = step.place("pipeline", "from_pretrained_arguments", "from_single_file")
-    file = context.allowed.resolve(required.single_file, prepared.folder, "the model's file")
-    source = file_identity(file) + str(prepared.chosen.__name__)
-    note = component_key("single file", prepared.chosen.__name__, source, required.loading)
-    known = context.resources.single_files.get(note)
-    residents = {name: context.resources.components.get(key) for name, key in (known or {}).items()}
-    started = time.monotonic()
-    context.resources.components.begin_turn()
-    if known is not None and all(residents.values()):
-        live = {name: resident.live for name, resident in residents.items() if resident is not None}
-        records = tuple(resident.record for resident in residents.values() if resident is not None)
-        return _renewed(prepared.chosen, live), Loaded(live, known, (), records, 0.0)
-    reporter.phase("loading", f"{prepared.chosen.__name__}: {file.name}")
-    Room(context.budgets, context.resources.meter.free).make(context.resources.components, required.parts, ())
-    try:
-        with LoadingWatch(reporter.goes_on):
-            made = prepared.chosen.from_single_file(str(file), **_keywords(required.loading, prepared, context))
-    except (OSError, ValueError) as error:
-        if is_out_of_memory(error):
-            raise
-        raise InvalidInput(f"{file.name} cannot be loaded: {describe(error)}", place, step.name) from error
-    seconds = time.monotonic() - started
-    added: dict[str, Resident] = {}
-    for name, component in made.components.items():
-        if component is not None:
-            key = component_key(name, type(component).__name__, source, required.loading)
-            added[name] = context.resources.components.add(key, name, component, seconds)
-    settle_garbage()
-    keys = {name: resident.record.key for name, resident in added.items()}
-    context.resources.single_files[note] = keys
-    loaded: tuple[Component, ...] = tuple(resident.record for resident in added.values())
-    return made, Loaded({name: each.live for name, each in added.items()}, keys, loaded, (), seconds)
-
-
-def _keywords(loading: Mapping[str, Value], prepared: PreparedPipeline, context: RunContext) -> dict[str, Any]:
-    keywords: dict[str, Any] = dict(loading)
-    dtype = loading.get("torch_dtype")
-    if isinstance(dtype, str):
-        keywords["torch_dtype"] = context.types.dtype(dtype)
-    elif context.resources.device.type == "cpu":
-        keywords.setdefault("torch_dtype", torch.float32)
-    keywords.update(config_of_file(loading, prepared.folder, context.allowed))
-    return keywords
-
-
-def _renewed(chosen: Any, live: Mapping[str, Any]) -> Any:
-    """The pipeline again, from kept components. Its scheduler serves as a pattern only: each call makes its own."""
-    modules, _ = constructor_names(chosen)
-    return chosen(**{name: live.get(name) for name in modules})
+def _text(value: Value) -> str | None:
+    return value if isinstance(value, str) else None

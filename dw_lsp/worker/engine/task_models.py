@@ -22,7 +22,7 @@ def checked_models(step: ResolvedStep, folder: Path | None, context: RunContext)
     if step.body.get("inputs") is not None:
         message = f"{step.body.get('command')} computes with a model and takes `arguments`, not a list of `inputs`"
         raise refuse(step, ("task", "inputs"), message, "Refer to results in its arguments: it runs once for each.")
-    required = required_task(step, folder)
+    required = required_task(step, folder, context.resources.device.type)
     if required is None:
         raise refuse(step, ("task", "command"), f"{step.body.get('command')} computes with no model")
     for part in required.parts:

@@ -80,6 +80,7 @@ FROM_PRETRAINED = ObjectShape(
         key("model_name", TEXT, "Model on the hub (owner/name), or a folder relative to this file."),
         key("from_single_file", TEXT, "One file with all weights (safetensors, GGUF)."),
         key("torch_dtype", AnyOf((TEXT, ARGUMENTS)), "Type of the weights, such as torch.bfloat16."),
+        key("dtype", AnyOf((TEXT, ARGUMENTS)), "The same, under the name that newer releases of the libraries use."),
         key("variant", TEXT, "Variant of the weight files, such as fp16."),
         key("subfolder", TEXT, "Folder within the model."),
         key("revision", TEXT, "Branch, tag or commit of the model."),
