@@ -44,6 +44,7 @@ from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.prompt_weights import check_weights, weighing
 from dw_lsp.worker.engine.prompts import replaced
 from dw_lsp.worker.engine.quantization import multiply_quantized
+from dw_lsp.worker.engine.restoring import as_found
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import change_schedulers, set_scheduler
@@ -237,6 +238,9 @@ def _called(ready: ReadyPipeline, call: Call, context: RunContext, reporter: Ste
     scaled = any(key.endswith("attention_kwargs") for key in given)
     try:
         with contextlib.ExitStack() as around:
+            around.enter_context(
+                as_found(loaded.live, lambda name: context.resources.components.drop(loaded.keys[name]))
+            )
             if not scaled:
                 around.enter_context(context.resources.prompts.used_by(pipeline, loaded.keys, loras.state_of))
             key = call.latents_key if shape is None or str(given["output"]) in DECODED else None
