@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import logging
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -230,8 +231,7 @@ def _set_one(
         _tile(module, tiling if isinstance(tiling, dict) else {}, step.place(*_path(name), "enable_tiling"), step, undo)
     if isinstance(backend, str):
         try:
-            module.set_attention_backend(backend.lower())
-            undo.callback(module.reset_attention_backend)
+            _attend_by(module, name, backend.lower(), undo)
         except (AttributeError, ImportError, ValueError, RuntimeError) as error:
             message = f"the attention backend {backend!r} cannot be used for {name}: {error}"
             raise InvalidInput(message, step.place(*_path(name), "attention_backend"), step.name) from error
@@ -273,13 +273,35 @@ def _set_attention(
         place = step.place("pipeline", "configuration", "attention_backend")
         message = f"the attention backend {backend!r} cannot be used here: {error}"
         raise InvalidInput(message, place, step.name) from error
-    processors = [
-        processor
-        for module in _modules(pipeline).values()
-        for processor in getattr(module, "attn_processors", {}).values()
-    ]
-    if not any(hasattr(processor, "_attention_backend") for processor in processors):
+    if not any(map(_takes_backends, _modules(pipeline).values())):
         logger.warning("`attention_backend` has no effect: the models of this pipeline choose for themselves")
+
+
+def _attend_by(module: Any, name: str, backend: str, undo: contextlib.ExitStack) -> None:
+    """Compute one model's attention with a backend.
+
+    diffusers makes it that of the whole process too. It is so until the step is over for models that ask for nothing
+    else, and for no moment longer where each of the model's processors knows its own.
+    """
+    registry = importlib.import_module("diffusers.models.attention_dispatch")._AttentionBackendRegistry
+    before, _ = registry.get_active_backend()
+    undo.callback(registry.set_active_backend, before)
+    module.set_attention_backend(backend)
+    undo.callback(module.reset_attention_backend)
+    if _has_own_backends(module):
+        registry.set_active_backend(before)
+    elif not _takes_backends(module):
+        logger.warning("`attention_backend` has no effect on %s: it chooses for itself", name)
+
+
+def _has_own_backends(module: Any) -> bool:
+    processors = getattr(module, "attn_processors", {}).values()
+    return any(hasattr(processor, "_attention_backend") for processor in processors)
+
+
+def _takes_backends(module: Any) -> bool:
+    """Whether a model leaves the choice of a backend open: to its processors, or to the process that it computes in."""
+    return _has_own_backends(module) or hasattr(sys.modules[type(module).__module__], "dispatch_attention_fn")
 
 
 def _restore_attention(module: Any, processors: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import diffusers
@@ -13,9 +14,12 @@ import torch
 from PIL import Image
 
 from dw_lsp.protocol import ClearMemory, LogLine, MemoryReported, RunEnded
-from dw_lsp.worker.engine.placement import _move_around, bring_on_demand, offload_groups
+from dw_lsp.text.syntax_tree import Range
+from dw_lsp.worker.engine.placement import _move_around, bring_on_demand, offload_groups, set_state
+from dw_lsp.workflow.resolved import ResolvedStep
 
 CPU = torch.device("cpu")
+STEP = ResolvedStep("draw", 0, "pipeline", {}, None, None, False, False, Range(0, 1), {})
 
 
 @pytest.fixture
@@ -199,6 +203,44 @@ def test_what_cannot_be_set_is_refused(case: str, worker: Any, make: Any, folder
     ended = worker.run(drawing(make, **components), folder)
     assert ended.outcome == "failed" and message in ended.error.message
     assert ended.error.type == "InvalidInput"
+
+
+@pytest.fixture
+def transformer() -> Any:
+    """A model whose attention leaves the backend open."""
+    torch.manual_seed(0)
+    return diffusers.FluxTransformer2DModel(
+        patch_size=1, in_channels=4, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=8, pooled_projection_dim=8, axes_dims_rope=[4, 4, 8],
+    )  # fmt: skip
+
+
+def test_the_attention_backend_of_one_model_is_nobody_elses(transformer: Any, make: Any) -> None:
+    other = diffusers.AutoencoderKL.from_pretrained(str(make.model / "vae"))
+    pipeline = SimpleNamespace(components={"transformer": transformer, "vae": other})
+    settings = {"components": {"transformer": {"attention_backend": "_native_math"}}}
+    with contextlib.ExitStack() as undo:
+        set_state(pipeline, STEP, settings, undo)  # type: ignore[arg-type]
+        assert {each._attention_backend.value for each in transformer.attn_processors.values()} == {"_native_math"}
+        assert active_backend() == "native"
+    assert {each._attention_backend for each in transformer.attn_processors.values()} == {None}
+    assert active_backend() == "native"
+
+
+def test_an_attention_backend_that_a_model_cannot_choose_ends_with_the_step(make: Any, caplog: Any) -> None:
+    unet = diffusers.UNet2DConditionModel.from_pretrained(str(make.model / "unet"))
+    pipeline = SimpleNamespace(components={"unet": unet})
+    settings = {"components": {"unet": {"attention_backend": "_native_math"}}}
+    with contextlib.ExitStack() as undo:
+        set_state(pipeline, STEP, settings, undo)  # type: ignore[arg-type]
+    assert active_backend() == "native"
+    assert "no effect on unet" in caplog.text
+
+
+def active_backend() -> str:
+    from diffusers.models.attention_dispatch import _AttentionBackendRegistry
+
+    return str(_AttentionBackendRegistry.get_active_backend()[0].value)
 
 
 def test_groups_of_layers_are_offloaded_and_brought_back(make: Any) -> None:
