@@ -69,12 +69,12 @@ class Components:
             if owner is not None:
                 self._residents[key] = replace(owner, inside=(*owner.inside, part))
 
-    def take_out(self, key: str) -> None:
-        """Note that what was put into components under that key is no longer in them."""
+    def take_out(self, key: str, of: str | None = None) -> None:
+        """Note that what was put into components under that key is no longer in them, or in the one of the key `of`."""
         with self._lock:
             for owner, resident in self._residents.items():
                 left = tuple(part for part in resident.inside if part.key != key)
-                if left != resident.inside:
+                if left != resident.inside and of in (None, owner):
                     self._residents[owner] = replace(resident, inside=left)
 
     def drop(self, key: str) -> bool:
@@ -102,12 +102,16 @@ class Components:
         release_memory()
 
     def records(self) -> tuple[Component, ...]:
-        """What is in memory, and where it is now."""
+        """What is in memory, and where it is now; what is inside of several components is one."""
         with self._lock:
             residents = list(self._residents.values())
-        return tuple(
-            replace(record, device=device_of(each.live)) for each in residents for record in (each.record, *each.inside)
-        )
+        found: dict[str, Component] = {}
+        for resident in residents:
+            device = device_of(resident.live)
+            for record in (resident.record, *resident.inside):
+                more = found[record.key].bytes if record.key in found else 0
+                found[record.key] = replace(record, device=device, bytes=record.bytes + more)
+        return tuple(found.values())
 
     def bytes_on_device(self, one_tier: bool) -> int:
         """Bytes of what is on the device now. Arguments: `one_tier`: the device is the host."""

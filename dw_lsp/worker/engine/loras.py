@@ -11,6 +11,7 @@ import importlib.util
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -35,8 +36,8 @@ class Loras:
     """Which LoRAs are in which live models. A model that is dropped takes its own along."""
 
     def __init__(self) -> None:
-        # Of each model: the keys it was offered, least recently used first, and whether it has layers of them.
-        self._offered: WeakKeyDictionary[torch.nn.Module, dict[str, bool]] = WeakKeyDictionary()
+        # Of each model: the keys it was offered, least recently used first, and what of them is in it, if anything.
+        self._offered: WeakKeyDictionary[torch.nn.Module, dict[str, Component | None]] = WeakKeyDictionary()
         self._set: WeakKeyDictionary[torch.nn.Module, _Settings] = WeakKeyDictionary()
         self._alphas: WeakKeyDictionary[torch.nn.Module, dict[str, float]] = WeakKeyDictionary()
 
@@ -60,11 +61,12 @@ class Loras:
             if all(lora.key in self._offered.get(model, {}) for model in models.values()):
                 for model in models.values():
                     self._offered[model][lora.key] = self._offered[model].pop(lora.key)
-                reused.extend(record for record in components.records() if record.key == lora.key)
+                reused.append(_whole([self._offered[model][lora.key] for model in models.values()]))
                 continue
-            self.take_out(lora.key, components)
+            # One of them may have it from a pipeline with other models, which keep it.
+            self._take_from(models, keys, lora.key, components)
             loaded.append(self._load(pipeline, step, lora, models, keys, components))
-        self._limit(models, {lora.key for lora in loras}, components)
+        self._limit(models, keys, {lora.key for lora in loras}, components)
         return tuple(loaded), tuple(each for each in reused if each.key not in {new.key for new in loaded})
 
     def activate(self, pipeline: Any, loras: Sequence[RequiredLora]) -> None:
@@ -91,14 +93,26 @@ class Loras:
 
     def take_out(self, key: str, components: Components) -> bool:
         """Remove one LoRA from all models. Returns whether it was in any."""
-        was_there = False
-        for model, offered in list(self._offered.items()):
-            if offered.pop(key, False):
-                was_there = True
-                _remove(model, _name(key))
-                self._set.pop(model, None)
+        holders = [model for model, offered in self._offered.items() if offered.get(key)]
+        for model in holders:
+            self._forget(model, key)
         components.take_out(key)
-        return was_there
+        return bool(holders)
+
+    def _take_from(
+        self, models: Mapping[str, torch.nn.Module], keys: Mapping[str, str], key: str, components: Components
+    ) -> None:
+        """Remove one LoRA from some models. Arguments: `keys` are those of the components, by name."""
+        for part, model in models.items():
+            if self._forget(model, key):
+                components.take_out(key, keys[part])
+
+    def _forget(self, model: torch.nn.Module, key: str) -> bool:
+        if self._offered.get(model, {}).pop(key, None) is None:
+            return False
+        _remove(model, _name(key))
+        self._set.pop(model, None)
+        return True
 
     def _load(
         self,
@@ -132,17 +146,19 @@ class Loras:
         if not affected:
             message = f"{file.name} has no weights for any model of {type(pipeline).__name__}"
             raise InvalidInput(message, place, step.name, "Check that it was made for this kind of model.")
+        seconds = time.monotonic() - started
         for part, model in models.items():
-            self._offered.setdefault(model, {})[lora.key] = part in affected
+            record = None
+            if part in affected:
+                size = sum(each.numel() * each.element_size() for each in _weights(model, name))
+                record = Component(lora.key, lora.name, "LoRA", size, device_of(model), seconds)
+                components.put_inside(keys[part], record)
+            self._offered.setdefault(model, {})[lora.key] = record
             self._set.pop(model, None)
             if not before[part] <= {id(each) for each in model.parameters()}:
                 # It has replaced weights of the model itself, which is then no longer what its key says.
                 components.drop(keys[part])
-        size = sum(each.numel() * each.element_size() for model in affected.values() for each in _weights(model, name))
-        owner, model = next(iter(affected.items()))
-        record = Component(lora.key, lora.name, "LoRA", size, device_of(model), time.monotonic() - started)
-        components.put_inside(keys[owner], record)
-        return record
+        return _whole([self._offered[model][lora.key] for model in models.values()])
 
     def _apply(self, model: torch.nn.Module, wanted: _Settings) -> None:
         names = [name for name, _, _ in wanted]
@@ -158,12 +174,18 @@ class Loras:
                 layer.lora_alpha[name] = own.setdefault(name, layer.lora_alpha[name]) if alpha is None else alpha
                 layer.set_scale(name, scale)
 
-    def _limit(self, models: Mapping[str, torch.nn.Module], wanted: set[str], components: Components) -> None:
+    def _limit(
+        self,
+        models: Mapping[str, torch.nn.Module],
+        keys: Mapping[str, str],
+        wanted: set[str],
+        components: Components,
+    ) -> None:
         """Take out what was not wanted for longest, so that models do not grow with each LoRA that is tried."""
-        for model in models.values():
-            idle = [key for key, affected in self._offered.get(model, {}).items() if affected and key not in wanted]
+        for part, model in models.items():
+            idle = [key for key, inside in self._offered.get(model, {}).items() if inside and key not in wanted]
             for key in idle[: max(0, len(idle) - MOST_IDLE)]:
-                self.take_out(key, components)
+                self._take_from({part: model}, keys, key, components)
 
 
 def check_loras(step: ResolvedStep, chosen: Any, loras: Sequence[RequiredLora], automatic: bool) -> None:
@@ -176,6 +198,12 @@ def check_loras(step: ResolvedStep, chosen: Any, loras: Sequence[RequiredLora], 
     if importlib.util.find_spec("peft") is None:
         message = "LoRAs need the package peft, which the worker's Python does not have"
         raise InvalidInput(message, place, step.name, "Install it there: pip install peft")
+
+
+def _whole(parts: Sequence[Component | None]) -> Component:
+    """A LoRA in the models of one pipeline, of which each may have a part."""
+    inside = [part for part in parts if part is not None]
+    return replace(inside[0], bytes=sum(part.bytes for part in inside))
 
 
 def _settings(loras: Sequence[RequiredLora]) -> _Settings:

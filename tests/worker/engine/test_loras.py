@@ -11,6 +11,7 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from dw_lsp.protocol import ClearMemory, Evict, MemoryReported, RunEnded
 
@@ -182,6 +183,26 @@ def test_loras_that_are_tried_one_after_another_do_not_pile_up(worker: Any, make
         ended = run(worker, make, folder, drawing(make, "draw", lora(f"try{number}")))
     kept = [part.name for part in ended.memory.components if part.class_name == "LoRA"]
     assert kept == [f"try{number}" for number in range(2, 7)]
+
+
+def test_a_lora_stays_in_each_of_two_base_models(worker: Any, make: Any, folder: Path) -> None:
+    """They share a text encoder, which has it once; what is in memory is told once, too."""
+    shutil.copytree(make.model, folder / "second")
+    (weights,) = (folder / "second" / "unet").glob("*.safetensors")
+    save_file({name: tensor * 0.99 for name, tensor in load_file(weights).items()}, weights, {"format": "pt"})
+    one, other = drawing(make, "draw", lora("both")), drawing(make, "draw", lora("both"))
+    other["pipeline"]["from_pretrained_arguments"]["model_name"] = "./second"
+    runs = [run(worker, make, folder, step, fresh=f"{turn}") for turn, step in enumerate((one, other, one, other))]
+    assert [loads(each) for each in runs[1:]] == [["both", "unet"], [], []]
+    assert [pixels(each) for each in runs[2:]] == [pixels(each) for each in runs[:2]]
+    (single,) = [part for part in runs[0].memory.components if part.class_name == "LoRA"]
+    (double,) = [part for part in runs[-1].memory.components if part.class_name == "LoRA"]
+    (told,) = [part for part in runs[-1].reused if part.class_name == "LoRA"]
+    assert told.bytes == single.bytes < double.bytes < 2 * single.bytes
+    worker.send(Evict(2, told.key))
+    worker.wait_for(MemoryReported, lambda answer: answer.request_id == 2)
+    again = [run(worker, make, folder, step, fresh=f"again{turn}") for turn, step in enumerate((one, other))]
+    assert [loads(each) for each in again] == [["both"], ["both"]]
 
 
 REFUSALS: dict[str, tuple[Entry, str]] = {
