@@ -17,12 +17,14 @@ import torch
 from dw_lsp.planning.activations import picture_of
 from dw_lsp.planning.estimate import computing_of
 from dw_lsp.planning.modular import offload_in
+from dw_lsp.planning.requirements import RequiredPipeline
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import enable_cache
 from dw_lsp.worker.engine.devices import named_device
 from dw_lsp.worker.engine.failures import StepFailed
 from dw_lsp.worker.engine.instruments import Instruments
 from dw_lsp.worker.engine.interruptible import LoadingWatch
+from dw_lsp.worker.engine.ip_adapters import check_ip_adapter
 from dw_lsp.worker.engine.latent_views import view_of
 from dw_lsp.worker.engine.latents import DECODED, DoesNotFit, KeptLatents
 from dw_lsp.worker.engine.loras import check_loras
@@ -35,6 +37,7 @@ from dw_lsp.worker.engine.pipelines import (
     call_parameters,
     component_names,
     gather_components,
+    is_automatic,
     unused_keywords,
 )
 from dw_lsp.worker.engine.placement import place, set_state
@@ -73,7 +76,9 @@ def load_components(
     """
     step = prepared.step
     _import_modules(step)
-    prepared = obtain(prepared, context, reporter)
+    asked, prepared = prepared, obtain(prepared, context, reporter)
+    if prepared.chosen is not asked.chosen:
+        _check_adapters(step, prepared.chosen, prepared.required)
     pipeline, loaded = _from_parts(prepared, shared, context, reporter)
     context.ledger.note_components(loaded.loaded, loaded.reused)
     pipeline.set_progress_bar_config(disable=True)
@@ -81,6 +86,15 @@ def load_components(
         logger.warning("%s does not take %r; it has no effect", prepared.chosen.__name__, name)
     change_schedulers(pipeline, step, step.body, context.types)
     return pipeline, _with_adapters(prepared, pipeline, loaded, context, reporter)
+
+
+def _check_adapters(step: ResolvedStep, chosen: Any, required: RequiredPipeline) -> None:
+    """Raise `InvalidInput` when a step wants LoRAs, an adapter or weights in prompts of a class that takes none."""
+    automatic = is_automatic(chosen)
+    check_loras(step, chosen, required.loras, automatic)
+    check_ip_adapter(step, chosen, automatic)
+    if not automatic:
+        check_weights(step, chosen)
 
 
 def _with_adapters(

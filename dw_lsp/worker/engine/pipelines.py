@@ -148,7 +148,10 @@ def _inside(model: torch.nn.Module, path: str, name: str) -> Any:
 def pipeline_class(required: RequiredPipeline, types: TrustedTypes) -> Any:
     """The class that a step names, or, where it leaves the choice to the model, the model's own."""
     chosen = types.pipeline(required.class_name)
-    if chosen is diffusers.DiffusionPipeline and required.model is not None and required.model.pipeline_class:
+    if chosen is diffusers.DiffusionPipeline and required.model is not None:
+        if not required.model.pipeline_class:
+            message = f"the model {required.model_name!r} does not say which pipeline class it is for"
+            raise InvalidInput(message, hint="Name the class itself.")
         return types.pipeline(required.model.pipeline_class)
     return modular_class(chosen, required, types) if is_modular(chosen) else chosen
 
@@ -166,8 +169,12 @@ def exactly(required: RequiredPipeline, chosen: Any, step: ResolvedStep, folder:
 
 
 def is_automatic(chosen: Any) -> bool:
-    """Whether a class is one that chooses the pipeline class itself (AutoPipelineForText2Image, ...)."""
-    return not issubclass(chosen, (diffusers.DiffusionPipeline, diffusers.ModularPipeline))
+    """Whether a class stands for one that is known only when its model is there.
+
+    Such are those that choose themselves (AutoPipelineForText2Image, ...), and the bases of all pipelines.
+    """
+    bases = (diffusers.DiffusionPipeline, diffusers.ModularPipeline)
+    return chosen in bases or not issubclass(chosen, bases)
 
 
 def component_names(chosen: Any) -> frozenset[str] | None:
@@ -199,6 +206,10 @@ def assemble(
     given = dict(live)
     given.update(defined_schedulers(step, types) if path is None else fresh_schedulers(index, path, loader))
     if is_automatic(chosen):
+        if path is None:
+            message = f"{chosen.__name__} is chosen by a model, and none is named"
+            place = step.place("pipeline", "configuration", "component_type")
+            raise InvalidInput(message, place, step.name, "Name a `model_name`, or the pipeline class itself.")
         absent = {name: None for name, value in required.loading.items() if value is None}
         made = chosen.from_pretrained(str(path), **given, **absent)
     else:

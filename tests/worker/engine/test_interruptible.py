@@ -184,8 +184,16 @@ def test_a_download_tells_its_bytes_and_can_be_stopped(start_worker: Any, make: 
     worker.cancel(run_id)
     assert worker.wait_for(RunEnded).outcome == "cancelled"
     assert time.monotonic() - began < 2.5
-    hub.seconds_a_block = 0.0
-    ended = worker.run(downloading(make), tmp_path)
-    assert ended.outcome == "succeeded", ended.error
     told = [each for each in worker.heard(StepProgress) if each.phase == "downloading" and each.unit == "byte"]
     assert told and all(each.total is None or each.current <= each.total for each in told)
+    hub.seconds_a_block = 0.0
+    weighted = downloading(make)
+    weighted["steps"][0]["pipeline"]["configuration"] = {
+        "component_type": "DiffusionPipeline",
+        "prompt_weighting": True,
+    }
+    ended = worker.run(weighted, tmp_path)
+    # Which class it is, only the download has told; nothing is loaded in vain.
+    assert "not for StableDiffusionPipeline" in ended.error.message and ended.loaded == ()
+    ended = worker.run(downloading(make), tmp_path)
+    assert ended.outcome == "succeeded", ended.error

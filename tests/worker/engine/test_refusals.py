@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -352,3 +353,35 @@ def test_weights_that_are_a_link_out_of_the_workspace(worker: Any, make: Any, tm
     weights.symlink_to(elsewhere)
     ended = worker.run(changed(make, ("from_pretrained_arguments", "model_name"), "./model"), tmp_path)
     assert ended.outcome == "failed" and "outside the folders" in ended.error.message
+
+
+@pytest.mark.parametrize("kind", ["DiffusionPipeline", "ModularPipeline"])
+def test_what_a_class_takes_is_not_judged_before_it_is_known(
+    kind: str, worker: Any, make: Any, lora_files: Path, tmp_path: Path
+) -> None:
+    """The class of a model that is not here is known after its download: nothing is said of its LoRAs before."""
+    shutil.copytree(lora_files, tmp_path / "loras")
+    step = make.drawing(1, class_name=kind)
+    step["pipeline"]["from_pretrained_arguments"]["model_name"] = "nobody/nothing"
+    step["pipeline"]["loras"] = [{"model_name": "./loras/unet0.safetensors"}]
+    ended = worker.run(make.workflow(step), tmp_path)
+    assert "could not be downloaded" in ended.error.message
+    assert not [line for line in worker.heard(LogLine) if "names no argument" in line.message]
+
+
+def test_a_class_that_a_model_chooses_needs_a_model(worker: Any, make: Any, tmp_path: Path) -> None:
+    step = make.drawing(1, class_name="DiffusionPipeline")
+    vae = {"model_name": str(make.model), "subfolder": "vae"}
+    step["pipeline"]["vae"] = {
+        "configuration": {"component_type": "AutoencoderKL"},
+        "from_pretrained_arguments": vae,
+    }
+    step["pipeline"]["from_pretrained_arguments"] = {"requires_safety_checker": False}
+    assert "chosen by a model, and none is named" in worker.run(make.workflow(step), tmp_path).error.message
+    shutil.copytree(make.model, tmp_path / "nameless")
+    index = tmp_path / "nameless" / "model_index.json"
+    known = json.loads(index.read_text())
+    del known["_class_name"]
+    index.write_text(json.dumps(known))
+    step["pipeline"]["from_pretrained_arguments"] = {"model_name": "./nameless"}
+    assert "does not say which pipeline class" in worker.run(make.workflow(step), tmp_path).error.message
