@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dw_lsp.planning.plan import Counts
+from dw_lsp.planning.counts import Counts
 from dw_lsp.text.document import Document, derived
 from dw_lsp.workflow.resolved import InvalidInput
 from dw_lsp.workflow.substitution import resolve
@@ -26,5 +26,7 @@ def step_counts(document: Document) -> Mapping[str, StepCounts]:
         workflow = resolve(document.root, {})
     except InvalidInput:
         return {}
-    counts = Counts(workflow)
+    counts = Counts()
+    for step in workflow.steps:
+        counts.add(step)
     return {step.name: StepCounts(counts.iterations(step), counts.results(step)) for step in workflow.steps}

@@ -80,9 +80,7 @@ def _serve_options(parser: argparse.ArgumentParser) -> None:
 
 def _run_options(parser: argparse.ArgumentParser) -> None:
     _workflow_options(parser)
-    parser.add_argument("--step", metavar="NAME", help="stop after this step")
     parser.add_argument("--output-dir", metavar="DIR", help="where results go (setting: dw.outputDirectory)")
-    parser.add_argument("--seed", type=int, metavar="N", help="the seed of steps that have none of their own")
     parser.add_argument("--json", action="store_true", help="one event as JSON on each line of standard output")
     parser.add_argument("--watch", action="store_true", help="stay, and run again whenever the file is saved")
     help = "write a timeline of memory (memory.json, memory.png; on CUDA torch's snapshot) beside the results"
@@ -97,6 +95,8 @@ def _plan_options(parser: argparse.ArgumentParser) -> None:
 def _workflow_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="the workflow")
     parser.add_argument("arguments", nargs="*", default=[], metavar="NAME=VALUE", help="a value for a variable")
+    parser.add_argument("--step", metavar="NAME", help="stop after this step")
+    parser.add_argument("--seed", type=int, metavar="N", help="the seed of steps that have none of their own")
 
 
 def _check_options(parser: argparse.ArgumentParser) -> None:

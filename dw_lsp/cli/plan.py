@@ -12,12 +12,13 @@ from dw_lsp.cli.check import check_document, place_of
 from dw_lsp.cli.inputs import UnusableInput, read_arguments, read_document, read_settings, tell, workspace_folder
 from dw_lsp.cli.reports import Reported, finding_line
 from dw_lsp.cli.terminal import size_words
-from dw_lsp.planning.plan import Plan, PlannedComponent, PlannedStep, run_seed
+from dw_lsp.planning.plan import Plan, PlannedComponent, run_seed
 from dw_lsp.planning.plan import plan as make_plan
+from dw_lsp.planning.planned_steps import PlannedStep
+from dw_lsp.planning.recall import LARGEST_SEED
 from dw_lsp.planning.step_store import StepStore
 from dw_lsp.settings import Settings
 from dw_lsp.text.document import Document
-from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.recognition import LANGUAGE_ID
 from dw_lsp.workflow.resolved import InvalidInput
 from dw_lsp.workflow.substitution import resolve
@@ -34,7 +35,7 @@ def plan(options: argparse.Namespace) -> int:
     """Print the plan of a run. Returns the exit code: 0 it would start, 2 it would not."""
     path, settings = Path(options.file), read_settings()
     try:
-        planned = _planned(path, read_arguments(options.arguments), settings)
+        planned = _planned(path, options, settings)
     except UnusableInput as problem:
         tell(str(problem))
         return 2
@@ -42,8 +43,14 @@ def plan(options: argparse.Namespace) -> int:
     return 0
 
 
-def _planned(path: Path, arguments: dict[str, Value], settings: Settings) -> Plan:
-    """The plan. Raises `UnusableInput` with all that keeps the run from being started."""
+def _planned(path: Path, options: argparse.Namespace, settings: Settings) -> Plan:
+    """The plan. Arguments: `options` has arguments, step and seed.
+
+    Raises `UnusableInput` with all that keeps the run from being started.
+    """
+    arguments = read_arguments(options.arguments)
+    if options.seed is not None and not 0 <= options.seed < LARGEST_SEED:
+        raise UnusableInput(f"--seed {options.seed}: a seed is a whole number from 0 to 2^64 - 1")
     # Whoever wants a file planned says that it is a workflow; what it lacks to be one is then a mistake.
     document = dataclasses.replace(read_document(path), language_id=LANGUAGE_ID)
     errors = [one for one in check_document(document, path, settings) if one.severity == "error"]
@@ -53,8 +60,9 @@ def _planned(path: Path, arguments: dict[str, Value], settings: Settings) -> Pla
         workflow = resolve(document.root, arguments)
         outputs = workspace_folder(path) / Path(settings.output_directory).expanduser()
         store = StepStore(outputs)
-        seed = run_seed(workflow, None, store, settings.run.reuse_unseeded)
-        return make_plan(workflow, path.resolve().parent, {}, outputs, None, store, seed)
+        seed = run_seed(workflow, options.seed, store, settings.run.reuse_unseeded)
+        device = store.device or "cpu"
+        return make_plan(workflow, path.resolve().parent, {}, outputs, options.step, store, seed, device)
     except InvalidInput as problem:
         raise UnusableInput(_sentence(problem, document, path)) from None
 
@@ -73,14 +81,23 @@ def _sentence(problem: InvalidInput, document: Document, path: Path) -> str:
 
 def plan_text(planned: Plan) -> str:
     """The plan in words: steps, components, sizes and files."""
-    return "\n".join([*_steps(planned.steps), *_components(planned.components), *_sizes(planned), *_files(planned)])
+    parts = _steps(planned), _components(planned.components), _sizes(planned), _files(planned)
+    return "\n".join(line for part in parts for line in part)
 
 
-def _steps(steps: tuple[PlannedStep, ...]) -> Iterator[str]:
-    yield "Steps"
-    for number, step in enumerate(steps, 1):
-        times = "as often as its inputs" if step.iterations is None else f"{step.iterations} x"
-        yield f"  {number}. {step.name}: {step.kind}, {times}, {step.outcome}"
+def _steps(planned: Plan) -> Iterator[str]:
+    yield f"Steps (the run's seed {'is drawn when it begins' if planned.seed is None else f'is {planned.seed}'})"
+    for number, step in enumerate(planned.steps, 1):
+        yield from _step(step, f"{number}. ", "  ")
+
+
+def _step(step: PlannedStep, number: str, margin: str) -> Iterator[str]:
+    """A step, and below it those of the workflow that it calls."""
+    times = "as often as its inputs" if step.iterations is None else f"{step.iterations} x"
+    seed = "" if step.seed is None else f", seed {step.seed}"
+    yield f"{margin}{number}{step.name}: {step.kind}, {times}, {step.outcome}{seed}"
+    for inner in step.steps:
+        yield from _step(inner, "", f"{margin}   ")
 
 
 def _components(components: tuple[PlannedComponent, ...]) -> Iterator[str]:

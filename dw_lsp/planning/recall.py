@@ -5,12 +5,10 @@ A step whose inputs are not known, because an earlier step would run, counts as 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from dw_lsp.planning.artifact import Artifact, ObjectArtifact, member_of, plain_value
+from dw_lsp.planning.artifact import Artifact, ObjectArtifact, member_of
 from dw_lsp.planning.chains import chain_of, chained_arguments
 from dw_lsp.planning.input_files import InputFiles
 from dw_lsp.planning.requirements import RequiredPipeline
@@ -23,53 +21,37 @@ from dw_lsp.planning.step_keys import (
     task_definition,
 )
 from dw_lsp.planning.step_store import StepStore
-from dw_lsp.planning.task_models import DRAWN, models_of, required_of
-from dw_lsp.text.parser import parse
-from dw_lsp.text.syntax_tree import Node, Value
+from dw_lsp.planning.task_models import DRAWN, models_of
+from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.iteration import combinations
 from dw_lsp.workflow.references import Reference, parse_reference, split_result
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
-from dw_lsp.workflow.substitution import resolve
 
 LARGEST_SEED = 2**64
-
-
-_DEEPEST = 16
-_LARGEST_FILE = 50 * 1024 * 1024
 
 
 class _Unknown(Exception):
     """Something that decides a key is known only once the run is under way."""
 
 
-@dataclass(frozen=True)
-class Caller:
-    """What a called workflow is handed: artifacts by the name they are read under; the files that are being run."""
-
-    above: tuple[Path, ...] = ()
-    handed: Mapping[str, Artifact] = field(default_factory=dict)
-
-
 class Recall:
     """Recalls the steps of one workflow, in their order.
 
-    Arguments: the store; the folder of the workflow file; the components that a pipeline step or a task needs; the
-    run's seed (`None`: one that is yet to be drawn); what a calling workflow hands in; the kind of the worker's device.
+    Arguments: the store, if there is one; the folder of the workflow file; the components that a pipeline step or a
+    task needs; the run's seed (`None`: one that is yet to be drawn); artifacts that a calling workflow hands in.
     """
 
     def __init__(
         self,
-        store: StepStore,
+        store: StepStore | None,
         folder: Path | None,
         required: Callable[[ResolvedStep], RequiredPipeline],
         seed: int | None,
-        caller: Caller | None = None,
-        device: str = "cpu",
+        handed: Mapping[str, Artifact],
     ):
-        self._store, self._folder, self._required, self._seed = store, folder, required, seed
-        self._device = device
-        self._files, self._around, self._caller = InputFiles(folder), store.surroundings, caller or Caller()
-        self._artifacts: dict[str, list[Artifact] | None] = {name: [it] for name, it in self._caller.handed.items()}
+        self._store, self._required, self._seed = store, required, seed
+        self._files, self._around = InputFiles(folder), None if store is None else store.surroundings
+        self._artifacts: dict[str, list[Artifact] | None] = {name: [it] for name, it in handed.items()}
         self._pipelines: dict[str, tuple[ResolvedStep, str | None]] = {}
         self._shared: dict[str, str] = {}
 
@@ -82,13 +64,26 @@ class Recall:
         self._artifacts[step.name] = found
         return found is not None
 
+    def note(self, step: ResolvedStep, artifacts: list[Artifact] | None) -> None:
+        """What a called workflow gives, where that is known."""
+        self._artifacts[step.name] = artifacts
+
+    def artifacts(self, step: ResolvedStep) -> list[Artifact] | None:
+        """What a step gives, where that is known."""
+        return self._artifacts.get(step.name)
+
+    def calls(self, step: ResolvedStep) -> list[object] | None:
+        """The values of each call of a workflow; `None` where they depend on what is not known yet."""
+        try:
+            return combinations(step.body.get("arguments") or {}, self._of)
+        except _Unknown:
+            return None
+
     def _recalled(self, step: ResolvedStep) -> list[Artifact] | None:
         if step.kind == "pipeline":
             self._define(step)
-        if self._around is None:
+        if self._around is None or self._store is None:
             return None
-        if step.kind == "workflow":
-            return self._called(step)
         definition, seed = self._task(step) if step.kind == "task" else self._pipeline(step)
         if definition is None:
             return None
@@ -123,39 +118,6 @@ class Recall:
         if definer is None or seed is None or takes_no_generator(step):
             return None, None
         return definition, seed
-
-    def _called(self, step: ResolvedStep) -> list[Artifact] | None:
-        """The artifacts of a called workflow, if all of its steps are remembered."""
-        path = self._path_of(str(step.body.get("path")))
-        found: list[Artifact] = []
-        for index, arguments in enumerate(combinations(step.body.get("arguments") or {}, self._of)):
-            if not isinstance(arguments, dict):
-                return None
-            plain, handed = _handed_over(arguments)
-            workflow = resolve(_read(path), plain)
-            given = base_seed(step, {}, self._seed) if workflow.seed is None else None
-            seed = workflow.seed if given is None else (given + index) % LARGEST_SEED
-            inner = Recall(
-                self._store,
-                path.parent,
-                _required_in(path.parent, self._device),
-                seed,
-                Caller((*self._caller.above, path), handed),
-                self._device,
-            )
-            for each in workflow.steps:
-                if not inner.remembers(each):
-                    return None
-            found.extend(inner._artifacts[workflow.steps[-1].name] or ())
-        return found or None
-
-    def _path_of(self, name: str) -> Path:
-        path = Path(os.path.realpath(os.path.join(self._folder or "", os.path.expanduser(name))))
-        if not path.is_file() and path.with_name(path.name + ".json").is_file():
-            path = path.with_name(path.name + ".json")
-        if path in self._caller.above or len(self._caller.above) >= _DEEPEST:
-            raise _Unknown
-        return path
 
     def _define(self, step: ResolvedStep) -> None:
         required = self._required(step)
@@ -200,34 +162,3 @@ def listed(step: ResolvedStep, key: str) -> list[str]:
     configuration = step.body.get("configuration")
     places: list[Value] = [step.body.get(key), configuration.get(key) if isinstance(configuration, dict) else None]
     return [str(name) for value in places if isinstance(value, list) for name in value]
-
-
-def _required_in(folder: Path, device: str) -> Callable[[ResolvedStep], RequiredPipeline]:
-    return lambda step: required_of(step, folder, device)
-
-
-def _read(path: Path) -> Node | None:
-    try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise _Unknown
-        parsed = parse(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise _Unknown from error
-    if parsed.problems:
-        raise _Unknown
-    return parsed.root
-
-
-def _handed_over(arguments: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, Artifact]]:
-    plain: dict[str, Value] = {}
-    handed: dict[str, Artifact] = {}
-    for name, value in arguments.items():
-        known = plain_value(value)
-        if known is not None:
-            plain[name] = known[0]
-        elif isinstance(value, Artifact):
-            handed[f"@{name}"] = value
-            plain[name] = f"previous_result:@{name}"
-        else:
-            raise _Unknown
-    return plain, handed

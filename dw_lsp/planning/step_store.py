@@ -18,7 +18,7 @@ from dw_lsp.planning.artifact import Artifact, Tree, artifact_of, check_tree
 from dw_lsp.workflow.identity import content_digest
 
 FOLDER = Path(".dw-lsp") / "steps"
-ENTRIES, OBJECTS, SEEDS, SURROUNDINGS = "entries", "objects", "seeds", "surroundings"
+ENTRIES, OBJECTS, SEEDS, SURROUNDINGS, DEVICE = "entries", "objects", "seeds", "surroundings", "device"
 OBJECT_NAME = re.compile(r"[0-9a-f]{32}\.(raw|png)")
 _LARGEST_ENTRY = 64 * 1024 * 1024
 _MOST_KNOWN = 20_000
@@ -55,6 +55,11 @@ class StepStore:
     def surroundings(self) -> str | None:
         """The surroundings in which the last run worked; `None` before there was one."""
         return _line(self.root / SURROUNDINGS)
+
+    @property
+    def device(self) -> str | None:
+        """The kind of device that the last run worked on; `None` before there was one."""
+        return _line(self.root / DEVICE)
 
     def seed_of(self, workflow: str) -> int | None:
         """The seed that the last run of a workflow without one has drawn."""

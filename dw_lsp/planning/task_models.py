@@ -82,6 +82,12 @@ def models_of(step: ResolvedStep) -> tuple[TaskModel, ...]:
     return TASK_MODELS.get(command, ())
 
 
+def loading_arguments(step: ResolvedStep) -> frozenset[str]:
+    """The arguments of a task step that say which models are loaded, and how."""
+    models = models_of(step) if step.kind == "task" else ()
+    return frozenset({*_LOADING, *(model.source for model in models if model.source)}) if models else frozenset()
+
+
 def required_task(step: ResolvedStep, folder: Path | None, device: str = "cpu") -> RequiredPipeline | None:
     """What must be in memory for a task, in the form of a pipeline; `None` for a task without models.
 

@@ -115,7 +115,7 @@ class Commands:
         try:
             store = StepStore(output_directory)
             seed = run_seed(workflow, argument.get("seed"), store, self._settings().run.reuse_unseeded)
-            device = self._supervisor.state.device or "cpu"
+            device = self._supervisor.state.device or store.device or "cpu"
             return plan(workflow, folder, residency, output_directory, argument.get("step"), store, seed, device)
         except InvalidInput as problem:
             raise self._refused("dw.plan", document, problem) from problem

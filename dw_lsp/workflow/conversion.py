@@ -32,8 +32,8 @@ def convert(name: str, value: Value, default: Value) -> Value:
     raise _refused(name, value, "an object, a path or a reference")
 
 
-def _boolean(name: str, value: Value) -> bool:
-    if isinstance(value, bool):
+def _boolean(name: str, value: Value) -> Value:
+    if isinstance(value, bool) or _is_reference(value):
         return value
     text = str(value).strip().lower() if isinstance(value, (str, int)) else ""
     if text in _TRUE or text in _FALSE:

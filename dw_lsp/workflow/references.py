@@ -8,8 +8,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
-from dw_lsp.text.syntax_tree import Value
-
 ReferenceKind: TypeAlias = Literal[
     "variable", "previous_result", "constant", "builtin", "prompt", "asset", "output", "item", "gather", "constraint"
 ]
@@ -80,7 +78,7 @@ def words_behind(reference: Reference, known: Collection[str]) -> bool:
     return split_result(first, known)[0] in known
 
 
-def references_in(value: Value) -> Iterator[Reference]:
+def references_in(value: object) -> Iterator[Reference]:
     """All references at any depth of a value, in its order."""
     if isinstance(value, dict):
         for item in value.values():

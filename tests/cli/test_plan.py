@@ -49,7 +49,7 @@ def test_it_tells_steps_components_sizes_and_files(shapes, program) -> None:
 
 def test_as_json_it_is_what_an_editor_gets(shapes, program) -> None:
     planned = json.loads(program("plan", "shapes.dw.json", "--json").stdout)
-    assert set(planned) == {"steps", "components", "estimate", "writes"}
+    assert set(planned) == {"steps", "components", "estimate", "writes", "seed"}
     assert {part["name"]: part["where"] for part in planned["components"]}["unet"] == "disk"
     assert planned["estimate"]["downloadBytes"] == 0
     computing = planned["estimate"]["activationBytes"]
@@ -116,3 +116,39 @@ def test_a_file_that_is_no_workflow_would_not_start(text, tmp_path, program) -> 
 def test_a_file_that_is_not_there_is_told(program) -> None:
     done = program("plan", "nowhere.dw.json")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", "dw-lsp: nowhere.dw.json does not exist\n")
+
+
+@pytest.fixture
+def caller(shapes: Path) -> Path:
+    """A workflow that calls the one that draws."""
+    path = shapes.parent / "caller.dw.json"
+    path.write_text('{ "id": "caller", "steps": [\n{ "name": "call", "workflow": { "path": "shapes.dw.json" } }\n] }')
+    return path
+
+
+def test_a_called_workflow_is_told_of_below_its_call(caller, program) -> None:
+    done = program("plan", "caller.dw.json", "--seed", "5")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Steps (the run's seed is 5)" in done.stdout
+    assert "  1. call: workflow, 1 x, run" in done.stdout and "     draw: pipeline, 1 x, run" in done.stdout
+    assert "UNet2DConditionModel" in done.stdout
+    assert f"  {caller.parent}/outputs/caller/RUN/call.shapes-draw.0-0.0.png" in done.stdout
+
+
+def test_a_model_that_a_called_workflow_lacks_is_told_at_the_call(caller, program) -> None:
+    shutil.rmtree(caller.parent / "models")
+    done = program("plan", "caller.dw.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "caller.dw.json:2:41: error: shapes.dw.json line" in done.stderr and "models/shapes" in done.stderr
+
+
+def test_a_plan_may_stop_after_a_step_and_have_a_seed(tmp_path, program) -> None:
+    command = '"task": {"command": "gather_inputs", "inputs": [1]}'
+    text = f'{{"id": "x", "steps": [{{"name": "a", {command}}}, {{"name": "b", {command}}}]}}'
+    (tmp_path / "x.dw.json").write_text(text)
+    planned = json.loads(program("plan", "x.dw.json", "--json", "--step", "a", "--seed", "7").stdout)
+    assert [step["name"] for step in planned["steps"]] == ["a"] and planned["seed"] == 7
+    assert json.loads(program("plan", "x.dw.json", "--json").stdout)["seed"] is None
+    for words, told in ((["--step", "c"], "no step named 'c'"), (["--seed", "-1"], "a whole number from 0")):
+        done = program("plan", "x.dw.json", *words)
+        assert done.returncode == 2 and told in done.stderr

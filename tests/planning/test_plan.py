@@ -147,8 +147,8 @@ def test_an_unknown_last_step_is_told_with_those_there_are() -> None:
 
 def test_the_plan_is_written_as_the_contract_has_it(folder: Path) -> None:
     seen = planned(draw(), folder=folder).to_json()
-    assert set(seen) == {"steps", "components", "estimate", "writes"}
-    assert set(seen["steps"][0]) == {"name", "kind", "iterations", "outcome"}
+    assert set(seen) == {"steps", "components", "estimate", "writes", "seed"}
+    assert set(seen["steps"][0]) == {"name", "kind", "iterations", "outcome", "seed"}
     assert {"key", "name", "class", "bytes", "device", "seconds", "where"} == set(seen["components"][0])
     sizes = {"deviceBytes", "hostBytes", "diskBytes", "downloadBytes", "activationBytes"}
     assert set(seen["estimate"]) == {*sizes, "measured"}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 
-from dw_lsp.planning.estimate import estimate, pipeline_calls
+from dw_lsp.planning.called_workflows import Source, understand
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.step_keys import surroundings
 from dw_lsp.protocol import (
@@ -36,12 +36,12 @@ from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
-from dw_lsp.worker.engine.prepare import PreparedWorkflow, prepare
+from dw_lsp.worker.engine.prepare import prepare
 from dw_lsp.worker.engine.profiling import profiled
 from dw_lsp.worker.engine.recalling import LARGEST_SEED
 from dw_lsp.worker.engine.run_context import Resources, RunContext
+from dw_lsp.worker.engine.run_estimate import run_estimate
 from dw_lsp.worker.engine.run_folder import RunFolder
-from dw_lsp.worker.engine.sub_workflows import Source, understand
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedWorkflow
 
@@ -204,26 +204,17 @@ class _Run:
         try:
             context = self._context = self._surroundings(path)
             prepared = prepare(source, workflow, context, request.step)
-            told = self._estimated(prepared)
+            told = run_estimate(prepared, self._resources.device.type, self._resources.measurements)
         finally:
             variables = dict(workflow.variables)
             self._send(RunBegan(request.run_id, workflow.id, self._step_names, variables, told))
         folder = RunFolder(self._output_directory(path), workflow.id, request.run_id, self._began)
         context = self._context = context.with_folder(folder)
-        context.memory.note_surroundings(context.surroundings)
+        context.memory.note_surroundings(context.surroundings, self._resources.device.type)
         if request.seed is None and workflow.seed is None:
             self._seed = self._drawn_again(workflow.id, self._seed, context)
         self._workflow_run = WorkflowRun(prepared, context, self._seed)
         self._workflow_run.carry_out()
-
-    def _estimated(self, prepared: PreparedWorkflow) -> RunEstimate | None:
-        with_models = {**prepared.pipelines, **prepared.tasks}
-        defined = {name: (each.step, each.required) for name, each in with_models.items()}
-        calls = pipeline_calls(prepared.steps, defined)
-        found = estimate(calls, self._resources.device.type, self._resources.measurements)
-        if found is None:
-            return None
-        return RunEstimate(found.need, found.weights, found.computing, found.measured)
 
     def _seed_of(self, workflow: ResolvedWorkflow) -> int:
         if self._request.seed is not None:

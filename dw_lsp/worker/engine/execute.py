@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dw_lsp.planning.artifact import Artifact
+from dw_lsp.planning.called_workflows import error_in_child, understand
 from dw_lsp.planning.chains import Chain, Round, chain_of
 from dw_lsp.planning.output_names import safe_name
 from dw_lsp.planning.step_keys import base_seed, takes_no_generator
@@ -40,7 +41,7 @@ from dw_lsp.worker.engine.references import Results, is_result, read_last_by
 from dw_lsp.worker.engine.remembering import Finished
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.sparing_calls import SparingCalls
-from dw_lsp.worker.engine.sub_workflows import error_in_child, handed_over, read_child, understand
+from dw_lsp.worker.engine.sub_workflows import handed_over, read_child
 from dw_lsp.worker.engine.task_calls import TaskCalls
 from dw_lsp.workflow.iteration import combinations
 from dw_lsp.workflow.references import parse_reference

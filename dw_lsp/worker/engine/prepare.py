@@ -10,6 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dw_lsp.planning.called_workflows import (
+    Source,
+    arguments_of_call,
+    error_in_child,
+    handed_name,
+    understand_waiting,
+    waits,
+)
 from dw_lsp.planning.chains import chain_of
 from dw_lsp.planning.input_files import FROM_FILE, location_of, names_media
 from dw_lsp.planning.plan import steps_until
@@ -30,7 +38,7 @@ from dw_lsp.worker.engine.refusals import refuse
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.schedulers import check_schedulers
 from dw_lsp.worker.engine.source_checks import check_sources
-from dw_lsp.worker.engine.sub_workflows import Source, error_in_child, read_child, understand
+from dw_lsp.worker.engine.sub_workflows import read_child
 from dw_lsp.worker.engine.support import check_step, walk_values
 from dw_lsp.worker.engine.task_models import checked_models
 from dw_lsp.worker.tasks.registry import check_arguments
@@ -58,7 +66,8 @@ class PreparedPipeline:
 class PreparedWorkflow:
     """A workflow that has been checked: the steps to run, and what was found out about its pipelines by step name.
 
-    `tasks` has the steps among them that are tasks with models.
+    `tasks` has the steps among them that are tasks with models; `called` the workflows that others call, with the
+    values that are known before the run; `open`: some of it could not be judged, since it depends on other values.
     """
 
     source: Source
@@ -66,6 +75,8 @@ class PreparedWorkflow:
     steps: tuple[ResolvedStep, ...]
     pipelines: Mapping[str, PreparedPipeline]
     tasks: Mapping[str, PreparedPipeline] = field(default_factory=dict)
+    called: tuple[PreparedWorkflow, ...] = ()
+    open: bool = False
 
 
 def prepare(
@@ -74,25 +85,34 @@ def prepare(
     context: RunContext,
     last: str | None = None,
     handed: Collection[str] = (),
+    waiting: frozenset[str] = _NONE,
 ) -> PreparedWorkflow:
     """Check all steps of a workflow.
 
     Arguments: `last` names the last step to run, `None` for all; `handed` are the names under which it reads results of
-    the calling workflow. Raises `InvalidInput` for the first problem.
+    the calling workflow, `waiting` those of values that are not known yet: what depends on these is not judged.
+    Raises `InvalidInput` for the first problem.
     """
     steps = steps_until(workflow, last)
     pipelines: dict[str, PreparedPipeline] = {}
     tasks: dict[str, PreparedPipeline] = {}
-    names = dict.fromkeys(handed)
+    called: list[PreparedWorkflow | None] = []
+    unjudged: set[str] = set()
+    names = dict.fromkeys((*handed, *waiting))
     for step in steps:
         context.cancellation.check()
-        _check_text(step, names, context, handed)
+        if waits(step, waiting) or step.body.get("reference_name") in unjudged:
+            unjudged.add(step.name)
+            names[step.name] = None
+            continue
+        _check_text(step, names, context, (*handed, *waiting))
         names[step.name] = None
         if _may_name_files(step):
             _check_values(step, context.arguments_of(source.folder))
         if step.kind == "pipeline":
             pipelines[step.name] = _prepare_pipeline(step, source, context, pipelines)
-            _check_reused(step, pipelines)
+            if not unjudged:
+                _check_reused(step, pipelines)
         elif step.kind == "pipeline_reference":
             _check_reference(step, steps, pipelines)
         elif step.kind == "task":
@@ -101,8 +121,10 @@ def prepare(
                 required = checked_models(step, source.folder, context)
                 tasks[step.name] = PreparedPipeline(step, None, required, _NONE, _NONE, source.folder)
         else:
-            _check_child(step, source, context)
-    return PreparedWorkflow(source, workflow, steps, pipelines, tasks)
+            called.append(_prepare_child(step, source, context))
+    known = tuple(each for each in called if each is not None)
+    is_open = bool(unjudged) or len(known) < len(called) or any(each.open for each in known)
+    return PreparedWorkflow(source, workflow, steps, pipelines, tasks, known, is_open)
 
 
 def _check_text(step: ResolvedStep, names: Collection[str], context: RunContext, handed: Collection[str]) -> None:
@@ -334,15 +356,17 @@ def _check_sounds(step: ResolvedStep, media: Media) -> None:
             raise refuse(step, path, error.message, error.hint) from error
 
 
-def _check_child(step: ResolvedStep, source: Source, context: RunContext) -> None:
-    """A called workflow is checked with the values that are known already; those of results come later."""
-    child = read_child(step, source, context.allowed)
-    arguments = step.body.get("arguments")
-    if arguments is not None and not isinstance(arguments, dict):
-        raise refuse(step, ("workflow", "arguments"), "`arguments` should be an object")
-    waiting = {str(place[2]) for _, place in results_read(step)}
-    known = {name: value for name, value in (arguments or {}).items() if name not in waiting}
+def _prepare_child(step: ResolvedStep, source: Source, context: RunContext) -> PreparedWorkflow | None:
+    """A called workflow, checked with the values that are known already; `None` where nothing can be said without more.
+
+    It is checked again when it is called, with all values.
+    """
+    child, arguments = read_child(step, source, context.allowed), arguments_of_call(step)
+    later = frozenset(str(place[2]) for _, place in results_read(step))
+    known = {name: value for name, value in arguments.items() if name not in later}
     try:
-        prepare(child, understand(child, known), context)
+        workflow = understand_waiting(child, known, later)
+        waiting = frozenset(map(handed_name, later))
+        return None if workflow is None else prepare(child, workflow, context, waiting=waiting)
     except InvalidInput as error:
         raise error_in_child(error, child, step) from error

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dw_lsp.planning.artifact import Artifact, contents_of
 from dw_lsp.planning.step_store import (
+    DEVICE,
     ENTRIES,
     OBJECTS,
     SEEDS,
@@ -121,10 +122,12 @@ class StepMemory(StepStore):
         except OSError as error:
             self._complain(error)
 
-    def note_surroundings(self, surroundings: str) -> None:
-        """Tell plans in which surroundings keys are made now."""
+    def note_surroundings(self, surroundings: str, device: str) -> None:
+        """Tell plans in which surroundings keys are made now, and on which kind of device."""
         if self.surroundings != surroundings:
             self._write_note(self.root / SURROUNDINGS, surroundings)
+        if self.device != device:
+            self._write_note(self.root / DEVICE, device)
 
     def note_seed(self, workflow: str, seed: int) -> None:
         """Keep the seed that was drawn for a workflow without one."""

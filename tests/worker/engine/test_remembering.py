@@ -196,7 +196,7 @@ def test_a_plan_reads_what_the_worker_wrote(tmp_path: Path) -> None:
     memory, store = StepMemory(tmp_path), StepStore(tmp_path)
     assert store.find("a" * 32) is None and store.surroundings is None and store.seed_of("flow") is None
     keep(memory, "a" * 32, noise(1))
-    memory.note_surroundings("here")
+    memory.note_surroundings("here", "cpu")
     memory.note_seed("flow", 12)
     found = store.find("a" * 32)
     assert found is not None and entry_text(found) == Path(memory.entry_path("a" * 32)).read_text()
