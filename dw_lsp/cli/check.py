@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from dw_lsp.analysis.called_findings import called_findings
 from dw_lsp.analysis.diagnose import LARGEST_DOCUMENT, diagnose
 from dw_lsp.analysis.findings import SEVERITIES, Finding, Related
 from dw_lsp.analysis.rules import RULES
@@ -96,6 +97,13 @@ def check_document(document: Document, path: Path, settings: Settings) -> list[R
     """The findings of one document, with the places that people and programs look them up by."""
     workspace = DiskWorkspace([workspace_folder(path)], settings)
     return [_reported(found, document, path) for found in diagnose(document, workspace, settings.diagnostics.severity)]
+
+
+def check_called(document: Document, path: Path, settings: Settings) -> list[Reported]:
+    """The errors in the workflows that a document calls, at the calls."""
+    workspace = DiskWorkspace([workspace_folder(path)], settings)
+    found = called_findings(document, workspace, settings.diagnostics.severity)
+    return [_reported(each, document, path) for each in found]
 
 
 def _reported(finding: Finding, document: Document, path: Path) -> Reported:

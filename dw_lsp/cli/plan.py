@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from dw_lsp.cli.check import check_document, place_of
+from dw_lsp.cli.check import check_called, check_document, place_of
 from dw_lsp.cli.inputs import UnusableInput, read_arguments, read_document, read_settings, tell, workspace_folder
 from dw_lsp.cli.reports import Reported, finding_line
 from dw_lsp.cli.terminal import size_words
@@ -54,6 +54,7 @@ def _planned(path: Path, options: argparse.Namespace, settings: Settings) -> Pla
     # Whoever wants a file planned says that it is a workflow; what it lacks to be one is then a mistake.
     document = dataclasses.replace(read_document(path), language_id=LANGUAGE_ID)
     errors = [one for one in check_document(document, path, settings) if one.severity == "error"]
+    errors += [] if errors else check_called(document, path, settings)
     if errors:
         raise UnusableInput("\n".join(["the workflow would not start:", *map(finding_line, errors)]))
     try:

@@ -104,6 +104,8 @@ class Commands:
 
     async def _plan(self, argument: Argument) -> Any:
         document = await self._sound_document("dw.plan", argument)
+        if found := await _apart(document, self._diagnostics.called_findings, document):
+            raise self._mistaken("dw.plan", document, found[0])
         residency = {component.key: component for component in self._supervisor.residency}
         return (await _apart(document, self._planned, document, argument, residency)).to_json()
 
@@ -133,9 +135,12 @@ class Commands:
         if "text" in argument:
             document = Document(document.uri, argument["text"], language_id=document.language_id)
         if finding := await _apart(document, self._prevents, document):
-            line = document.lines.line_of(finding.range.start) + 1
-            raise JsonRpcInvalidParams(f"{command}: line {line}: {finding.message} [{finding.code}]")
+            raise self._mistaken(command, document, finding)
         return document
+
+    def _mistaken(self, command: str, document: Document, finding: Finding) -> JsonRpcInvalidParams:
+        line = document.lines.line_of(finding.range.start) + 1
+        return JsonRpcInvalidParams(f"{command}: line {line}: {finding.message} [{finding.code}]")
 
     def _prevents(self, document: Document) -> Finding | None:
         """The first mistake for which a document is not run."""

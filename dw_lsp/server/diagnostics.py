@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lsprotocol import types
 
+from dw_lsp.analysis.called_findings import called_findings
 from dw_lsp.analysis.diagnose import diagnose
 from dw_lsp.analysis.findings import Finding
 from dw_lsp.server.convert import diagnostics_of
@@ -163,6 +164,11 @@ class Diagnostics:
     def findings(self, document: Document) -> tuple[Finding, ...]:
         """The findings of a document as they are now."""
         return self._look(document)[0]
+
+    def called_findings(self, document: Document) -> tuple[Finding, ...]:
+        """The errors in the workflows that a document calls, at the calls."""
+        workspace = self._documents.workspace(document.uri)
+        return tuple(called_findings(document, workspace, self._severities()))
 
     def _look(self, document: Document) -> tuple[tuple[Finding, ...], set[str]]:
         """What is found, and which paths that hangs on. May be called on a thread."""

@@ -142,6 +142,33 @@ def test_a_model_that_a_called_workflow_lacks_is_told_at_the_call(caller, progra
     assert "caller.dw.json:2:41: error: shapes.dw.json line" in done.stderr and "models/shapes" in done.stderr
 
 
+def test_mistakes_in_a_called_workflow_are_told_at_the_call(caller, shapes, program) -> None:
+    shapes.write_text(shapes.read_text().replace('"StableDiffusionPipeline"', '"StableDifusionPipeline"'))
+    done = program("plan", "caller.dw.json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "caller.dw.json:2:41: error: shapes.dw.json line" in done.stderr and "[unknown-class]" in done.stderr
+
+
+def test_a_default_that_the_caller_replaces_is_no_mistake(caller, shapes, program) -> None:
+    text = shapes.read_text().replace('"variables": {', '"variables": { "model": "./nowhere",')
+    shapes.write_text(text.replace('"model_name": "./models/shapes"', '"model_name": "variable:model"'))
+    assert program("plan", "caller.dw.json").returncode == 2
+    given = '"shapes.dw.json", "arguments": { "model": "./models/shapes" }'
+    caller.write_text(caller.read_text().replace('"shapes.dw.json"', given))
+    done = program("plan", "caller.dw.json")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_it_plans_for_the_device_of_the_last_run(shapes, program) -> None:
+    text = shapes.read_text()
+    shapes.write_text(text.replace('"configuration": {', '"configuration": { "offload": "model",'))
+    here = json.loads(program("plan", "shapes.dw.json", "--json").stdout)["estimate"]["deviceBytes"]
+    notes = shapes.parent / "outputs" / ".dw-lsp" / "steps"
+    notes.mkdir(parents=True)
+    (notes / "device").write_text("cuda")
+    assert json.loads(program("plan", "shapes.dw.json", "--json").stdout)["estimate"]["deviceBytes"] < here
+
+
 def test_a_plan_may_stop_after_a_step_and_have_a_seed(tmp_path, program) -> None:
     command = '"task": {"command": "gather_inputs", "inputs": [1]}'
     text = f'{{"id": "x", "steps": [{{"name": "a", {command}}}, {{"name": "b", {command}}}]}}'

@@ -54,6 +54,7 @@ def agreed(worker: Any, tmp_path: Path) -> Callable[[dict[str, Any]], tuple[Plan
         assert {step.name: step.seed for step in told.steps if step.name in seeds and not step.steps} == {
             step.name: seeds[step.name] for step in told.steps if step.name in seeds and not step.steps
         }
+        assert StepStore(tmp_path / "outputs").device == "cpu"
         (began,) = worker.heard(RunBegan)
         # The run is told of all its calls, the plan of those that will be made.
         if all(step.outcome == "run" for step in told.steps):
