@@ -8,11 +8,8 @@ import pytest
 
 from dw_lsp.analysis.rules.values import fits, value_findings
 from dw_lsp.text.parser import parse
-from dw_lsp.worker.tasks.registry import TASKS, not_yet, parameters
+from dw_lsp.worker.tasks.registry import TASKS, parameters
 from dw_lsp.workflow.format.commands import COMMANDS
-
-#: Commands on sound with arguments that are not carried out yet.
-WAITING = ("concat_videos", "pair_audio", "slice_audio")
 
 
 def test_each_command_stands_there_once_and_says_what_it_does() -> None:
@@ -28,16 +25,12 @@ def test_each_command_stands_there_once_and_says_what_it_does() -> None:
 def test_a_command_that_runs_has_the_arguments_that_it_is_said_to_have(name: str) -> None:
     known, anything = parameters(name)
     command = COMMANDS[name]
-    # What is not carried out yet is refused by name.
-    waiting = not_yet(name)
-    assert (name in WAITING) == bool(waiting)
-    assert {argument.name: argument.required for argument in command.arguments if argument.name not in waiting} == {
+    assert {argument.name: argument.required for argument in command.arguments} == {
         # Every command bears a device, said or not.
         parameter.name: parameter.required
         for parameter in known.values()
         if parameter.name != "device"
     }
-    assert all(argument.required is False for argument in command.arguments if argument.name in waiting)
     assert (command.others == "passed on") is anything
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy
 
 from dw_lsp.worker.engine.artifacts import as_images
+from dw_lsp.worker.engine.seams import HARD, Cut
 from dw_lsp.worker.engine.sound_files import resampled
 from dw_lsp.worker.engine.sounds import Film, Sound, channels
 from dw_lsp.workflow.resolved import InvalidInput
@@ -47,9 +48,20 @@ def repeated(film: Film, count: int) -> Film:
     return Film(looped, Sound(numpy.tile(samples, times)[:, :wanted], film.audio.sample_rate), film.fps)
 
 
-def joined(films: Sequence[Film], trim: int, crossfade: float) -> Film:
+def fitted(film: Film) -> Film:
+    """A film whose sound is as long as its frames: cut at the end, or with silence behind it.
+
+    Raises `InvalidInput` where it is not known how long either is.
+    """
+    if film.audio is None:
+        return film
+    return Film(film.frames, Sound(_as_long_as_its_frames(film), film.audio.sample_rate), film.fps)
+
+
+def joined(films: Sequence[Film], trim: int, crossfade: float, cut: Cut = HARD) -> Film:
     """Films one after another. Arguments: `trim` frames are left out at the head of each but the first; `crossfade` are
-    seconds in which the sound of such a head is blended into what goes before, so that the whole keeps its length.
+    seconds in which the sound of such a head is blended into what goes before, so that the whole keeps its length;
+    `cut` says how sounds meet where nothing is blended.
 
     Raises `InvalidInput` when the films do not fit together.
     """
@@ -65,7 +77,7 @@ def joined(films: Sequence[Film], trim: int, crossfade: float) -> Film:
     fps = films[0].fps
     if all(film.audio is None for film in films):
         return Film(frames, None, fps)
-    return Film(frames, _joined_sound(films, trim, crossfade), fps)
+    return Film(frames, _joined_sound(films, trim, crossfade, cut), fps)
 
 
 def crossfaded(first: Any, second: Any, overlap: int) -> Any:
@@ -93,7 +105,7 @@ def _of(samples: Any, count: int) -> Any:
     return samples
 
 
-def _joined_sound(films: Sequence[Film], trim: int, crossfade: float) -> Sound:
+def _joined_sound(films: Sequence[Film], trim: int, crossfade: float, cut: Cut) -> Sound:
     heard = [film for film in films if film.audio is not None]
     tracks, rate = alike([film.audio for film in heard if film.audio is not None])
     fps = _fps_of(next((film for film in films if film.fps is not None), films[0]))
@@ -108,7 +120,8 @@ def _joined_sound(films: Sequence[Film], trim: int, crossfade: float) -> Sound:
             continue
         head = round(trim * samples / fps)
         overlap = min(round(crossfade * samples), head, whole.shape[1])
-        whole = crossfaded(whole, track[:, head - overlap :], overlap)
+        rest = track[:, head - overlap :]
+        whole = crossfaded(whole, rest, overlap) if overlap else cut.joined(whole, rest, samples)
     return Sound(whole, rate)
 
 

@@ -26,7 +26,7 @@ TASKS: Mapping[str, Task] = {
     "add_border_and_mask_with_size": Task(border.add_border_and_mask_with_size),
     "add_watermark": Task(border.add_watermark),
     "compose_text": Task(text.compose_text),
-    "concat_videos": Task(video.concat_videos),
+    "concat_videos": Task(video.concat_videos, together=video.check_concat_videos),
     "crossfade_audio": Task(sound.crossfade_audio),
     "crop_square": Task(resize.crop_square),
     "depth": Task(depth.depth),
@@ -96,11 +96,6 @@ def parameters(command: str) -> tuple[Mapping[str, Parameter], bool]:
     return found, anything
 
 
-def not_yet(command: str) -> frozenset[str]:
-    """Arguments that the format has and a command here has not: they are refused by name."""
-    return frozenset(argument.name for argument in COMMANDS[command].arguments) - parameters(command)[0].keys()
-
-
 def missing_packages(command: str) -> dict[str, str]:
     """Packages that a command needs and this Python does not have: import name -> distribution."""
     packages = TASKS[command].packages or {}
@@ -117,9 +112,6 @@ def check_arguments(
     """
     known, _ = parameters(command)
     for name in arguments:
-        if name in not_yet(command):
-            later = f"the argument {name!r} of {command!r} is not carried out by this engine yet"
-            return ArgumentProblem(name, later)
         if name not in known and not _let_pass(command, name):
             close = difflib.get_close_matches(name, known, 1)
             advice = f"; did you mean {close[0]!r}?" if close else f"; it takes {', '.join(known)}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from dw_lsp.worker.engine.joining import alike, as_film, crossfaded
+from dw_lsp.worker.engine.joining import alike, as_film, crossfaded, fitted
 from dw_lsp.worker.engine.sound_files import resampled
 from dw_lsp.worker.engine.sounds import Film, Sound, as_sound, channels
 from dw_lsp.worker.tasks.constraints import Above, MediaReader, NotBelow, NotEmpty
@@ -18,6 +18,7 @@ def pair_audio(
     audio: Any,
     sample_rate: Annotated[int, Above(0)] | None = None,
     fps: Annotated[float, Above(0)] | None = None,
+    fit: Literal["video"] | None = None,
 ) -> Film:
     """A video with another sound.
 
@@ -26,13 +27,18 @@ def pair_audio(
         audio: the sound, or a file that has one.
         sample_rate: samples a second that it is to have; of bare samples, what they have.
         fps: frames a second of the video.
+        fit: with `video` the sound becomes as long as the video: cut, or with silence behind it.
     """
     sound = _sound(media, audio, sample_rate)
     try:
         film = as_film(video, fps)
     except InvalidInput as error:
         raise ValueError(f"this is no list of frames: {error.message}") from error
-    return Film(film.frames, sound, film.fps)
+    paired = Film(film.frames, sound, film.fps)
+    try:
+        return paired if fit is None else fitted(paired)
+    except InvalidInput as error:
+        raise ValueError(f"{error.message}. {error.hint}") from error
 
 
 def slice_audio(
@@ -44,6 +50,7 @@ def slice_audio(
     num_frames: Annotated[int, Above(0)] | None = None,
     fps: Annotated[float, Above(0)] | None = None,
     sample_rate: Annotated[int, Above(0)] | None = None,
+    lead_frames: Annotated[int, NotBelow(0)] = 0,
 ) -> Sound:
     """A part of a sound; without a length, all the rest of it.
 
@@ -55,11 +62,12 @@ def slice_audio(
         num_frames: how long it is, in such frames.
         fps: frames a second.
         sample_rate: samples a second that it is to have; of bare samples, what they have.
+        lead_frames: how many frames before `start_frame` it begins; it is none the longer.
     """
     sound = _sound(media, audio, sample_rate)
     if sound.sample_rate is None:
         raise ValueError("the samples a second of this sound are not known: name them as 'sample_rate'")
-    start = _seconds(start_seconds, start_frame, fps) or 0.0
+    start = _seconds(start_seconds, None if start_frame is None else start_frame - lead_frames, fps) or 0.0
     length = _seconds(duration_seconds, num_frames, fps)
     samples = channels(sound)
     first = round(start * sound.sample_rate)
@@ -77,6 +85,11 @@ def check_slice_audio(arguments: Mapping[str, Any]) -> str | None:
             return f"{seconds!r} and {frames!r} of slice_audio rule each other out"
         if arguments.get(frames) is not None and arguments.get("fps") is None:
             return f"{frames!r} of slice_audio needs 'fps'"
+    lead, start = arguments.get("lead_frames") or 0, arguments.get("start_frame")
+    if lead and start is None:
+        return "'lead_frames' of slice_audio needs 'start_frame'"
+    if isinstance(lead, int) and isinstance(start, int) and lead > start:
+        return f"'lead_frames' of slice_audio is {lead}, but before frame {start} there are no more than {start}"
     return None
 
 

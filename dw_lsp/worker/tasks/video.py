@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import numpy
 from PIL import Image
 
 from dw_lsp.worker.engine.joining import as_film, cut, joined, repeated
+from dw_lsp.worker.engine.seams import USUAL_FADE, Cut, Measure, from_decibels, levelled
+from dw_lsp.worker.engine.sound_files import resampled
 from dw_lsp.worker.engine.sounds import Film
-from dw_lsp.worker.tasks.constraints import Above, MediaReader, NotBelow, NotEmpty
+from dw_lsp.worker.tasks.constraints import Above, Between, MediaReader, NotBelow, NotEmpty
 from dw_lsp.workflow.resolved import InvalidInput
 
 
@@ -92,7 +95,13 @@ def concat_videos(
     videos: Annotated[list[Any], NotEmpty()],
     trim_frames: Annotated[int, NotBelow(0)] = 0,
     crossfade_ms: Annotated[float, NotBelow(0)] = 75,
+    audio_bleed_ms: Annotated[float, NotBelow(0)] = 0,
+    audio_bleed_gain_db: Annotated[float, Between(-200, 200)] = 0,
+    seam_fade_ms: Annotated[float, NotBelow(0)] | None = None,
     fps: Annotated[float, Above(0)] | None = None,
+    match_levels: Measure | None = None,
+    match_levels_dbfs: Annotated[float, Between(-200, 200)] | None = None,
+    sample_rate: Annotated[int, Above(0)] | None = None,
 ) -> Film:
     """Videos one after another.
 
@@ -100,10 +109,28 @@ def concat_videos(
         videos: each one's frames.
         trim_frames: how many frames are left out at the beginning of each but the first.
         crossfade_ms: how long the sound of frames that are left out fades into what goes before.
+        audio_bleed_ms: how long the end of a sound dies away in the next one, where nothing is left out.
+        audio_bleed_gain_db: how much louder than itself it does so.
+        seam_fade_ms: how long sounds are faded on both sides of a seam that has neither; usually just not to click.
         fps: frames a second, where the videos do not say it themselves; their sound is joined by it.
+        match_levels: by what the sounds are made equally loud: their mean power, or their loudest samples.
+        match_levels_dbfs: how loud, in dB below full scale.
+        sample_rate: samples a second that the sound is to have; of bare samples, what they have.
     """
+    fade = USUAL_FADE if seam_fade_ms is None else seam_fade_ms / 1000
+    meeting = Cut(audio_bleed_ms / 1000, from_decibels(audio_bleed_gain_db), fade)
     with _sentences():
-        return joined([_film(video, fps) for video in videos], trim_frames, crossfade_ms / 1000)
+        films = [_at_rate(_film(video, fps), sample_rate) for video in videos]
+        if match_levels is not None:
+            films = levelled(films, match_levels, match_levels_dbfs)
+        return joined(films, trim_frames, crossfade_ms / 1000, meeting)
+
+
+def check_concat_videos(arguments: Mapping[str, Any]) -> str | None:
+    """What is wrong with the arguments of `concat_videos` together."""
+    if arguments.get("match_levels_dbfs") is not None and arguments.get("match_levels") is None:
+        return "'match_levels_dbfs' of concat_videos needs 'match_levels'"
+    return None
 
 
 def gather_videos(media: MediaReader, glob: str | None = None, urls: list[str] | None = None) -> list[Film]:
@@ -121,6 +148,12 @@ def gather_videos(media: MediaReader, glob: str | None = None, urls: list[str] |
 
 def _frames(video: Any) -> list[Image.Image]:
     return list(_film(video).frames)
+
+
+def _at_rate(film: Film, rate: int | None) -> Film:
+    if rate is None or film.audio is None:
+        return film
+    return dataclasses.replace(film, audio=resampled(film.audio, rate))
 
 
 def _film(video: Any, fps: float | None = None) -> Film:

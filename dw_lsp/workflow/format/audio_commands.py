@@ -133,7 +133,7 @@ _CHANGES = (
         (
             _TRACK,
             *_SPAN,
-            optional("lead_frames", COUNT_FROM_ZERO, "Frames that are taken before it.", 0, dialect="B"),
+            optional("lead_frames", COUNT_FROM_ZERO, "How many frames before start_frame it begins.", 0, dialect="B"),
         ),
         "audio",
     ),

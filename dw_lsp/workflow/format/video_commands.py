@@ -35,8 +35,13 @@ _VIDEOS = needed("videos", ListShape(ANY), "The videos.")
 _SHOTS = optional("shots", ANY, "Where the shots lie.")
 _LATENTS = needed("latents", ANY, "What the model gave, not yet decoded.")
 _MATCH_LEVELS = (
-    optional("match_levels", ANY, "Bring the sounds to one loudness.", dialect="B"),
-    optional("match_levels_dbfs", NUMBER, "Which loudness.", dialect="B"),
+    optional(
+        "match_levels",
+        one_of("rms", "peak"),
+        "Brings the sounds to one loudness: by power or loudest sample.",
+        dialect="B",
+    ),
+    optional("match_levels_dbfs", NUMBER, "Which loudness, in dB below full scale.", dialect="B"),
 )
 _SIZE = (needed("width", COUNT, "Width in pixels."), needed("height", COUNT, "Height in pixels."))
 _LENGTH = needed("num_frames", COUNT, "Number of frames.")
@@ -53,7 +58,7 @@ _JOINING = (
             _VIDEOS,
             optional("trim_frames", COUNT_FROM_ZERO, "Frames dropped at the head of each video but the first.", 0),
             optional("crossfade_ms", FROM_ZERO, "Crossfade of the sound in milliseconds.", 75),
-            optional("audio_bleed_ms", FROM_ZERO, "How long a sound goes on into the next.", 0, dialect="B"),
+            optional("audio_bleed_ms", FROM_ZERO, "How long the end of a sound dies away in the next.", 0, dialect="B"),
             optional("audio_bleed_gain_db", NUMBER, "How loud it then is.", 0, dialect="B"),
             optional("seam_fade_ms", FROM_ZERO, "Fade of the sound at each seam.", dialect="B"),
             FRAMES_PER_SECOND,
@@ -124,7 +129,7 @@ _JOINING = (
             needed("audio", AUDIO, "The sound."),
             SAMPLE_RATE,
             optional("fps", ANY, "Frames per second.", dialect="B"),
-            optional("fit", ANY, "What is done when the lengths differ.", dialect="B"),
+            optional("fit", one_of("video"), "Cuts or lengthens the sound to the length of this.", dialect="B"),
         ),
         "video",
     ),

@@ -17,6 +17,7 @@ from PIL import Image
 from dw_lsp.protocol import RunEnded
 from dw_lsp.worker.engine import sound_files
 from dw_lsp.worker.engine.joining import as_film, joined
+from dw_lsp.worker.engine.seams import Cut, levelled
 from dw_lsp.worker.engine.sound_files import FORMATS, decode_sound, encode_sound, problem_of, resampled
 from dw_lsp.worker.engine.sounds import Film, Sound, channels
 from dw_lsp.worker.engine.videos import encode_video
@@ -132,6 +133,8 @@ REFUSALS: dict[str, tuple[dict[str, Any], str]] = {
     "end": ({"audio": "tone.wav", "start_seconds": 2}, "the sound is 1.000 s long"),
     "both": ({"audio": "tone.wav", "start_seconds": 2, "start_frame": 2}, "rule each other out"),
     "frames": ({"audio": "tone.wav", "start_frame": 2}, "needs 'fps'"),
+    "lead": ({"audio": "tone.wav", "lead_frames": 2}, "needs 'start_frame'"),
+    "early": ({"audio": "tone.wav", "start_frame": 1, "lead_frames": 2, "fps": 8}, "before frame 1"),
 }
 
 
@@ -146,6 +149,47 @@ def test_an_impossible_form_is_refused_before_anything_runs(worker: Any, make: A
     ended = worker.run(make.workflow(bell("audio/flac", subtype="VORBIS"), seed=3), folder)
     assert ended.outcome == "failed" and "FLAC has no encoding 'VORBIS'" in ended.error.message
     assert ended.steps[0].outcome == "notRun" and "PCM_24" in str(ended.error.hint)
+
+
+def test_a_part_may_begin_some_frames_before_its_own(worker: Any, make: Any, folder: Path) -> None:
+    (folder / "ramp.wav").write_bytes(
+        encode_sound(Sound(numpy.linspace(0, 0.8, RATE)[None], RATE), "audio/wav", {"subtype": "FLOAT"})
+    )
+    span = {"audio": "ramp.wav", "fps": 8, "num_frames": 2}
+    work = make.workflow(
+        make.task("led", "slice_audio", "audio/wav", start_frame=4, lead_frames=2, **span),
+        make.task("plain", "slice_audio", "audio/wav", start_frame=2, **span),
+    )
+    led, plain = run(worker, work, folder).results
+    assert Path(str(led.path)).read_bytes() == Path(str(plain.path)).read_bytes()
+
+
+def test_a_sound_is_fitted_to_its_video(worker: Any, make: Any, folder: Path) -> None:
+    work = make.workflow(
+        make.task("long", "pair_audio", "video/mp4", video="clip.mp4", audio="tone.wav", fps=16, fit="video"),
+        make.task("track", "slice_audio", "audio/wav", audio="previous_result:long"),
+        make.task("short", "pair_audio", "video/mp4", video="clip.mp4", audio="tone.wav", fps=4, fit="video"),
+        make.task("silence", "slice_audio", "audio/wav", audio="previous_result:short", start_seconds=1.0),
+    )
+    found = {each.step: each for each in run(worker, work, folder).results}
+    assert heard(found["track"].path).samples.shape[1] == RATE // 2
+    silence = heard(found["silence"].path).samples
+    assert silence.shape[1] == RATE and not silence.any()
+
+
+def test_videos_are_joined_with_all_that_a_cut_may_have(worker: Any, make: Any, folder: Path) -> None:
+    options = {"audio_bleed_ms": 200, "audio_bleed_gain_db": -6, "seam_fade_ms": 5, "sample_rate": 16_000}
+    levels = {"match_levels": "peak", "match_levels_dbfs": -12}
+    work = make.workflow(
+        make.task("films", "gather_videos", urls=["clip.mp4"]),
+        make.task("all", "concat_videos", videos=["previous_result:films"] * 2, **options, **levels),
+        make.task("track", "slice_audio", "audio/wav", audio="previous_result:all"),
+    )
+    sound = heard(run(worker, work, folder).results[-1].path)
+    assert (sound.sample_rate, sound.samples.shape[1]) == (16_000, 32_000)
+    assert numpy.abs(sound.samples[:, :8000]).max() == pytest.approx(0.25, abs=0.02)
+    ended = worker.run(make.workflow(make.task("all", "concat_videos", videos=[1], match_levels_dbfs=-3)), folder)
+    assert "needs 'match_levels'" in ended.error.message
 
 
 # ---------------------------------------------------------------- files
@@ -208,6 +252,42 @@ def test_picture_and_sound_stay_together() -> None:
     assert samples.shape == (2, round(20 / 8 * RATE))
     quiet = samples[:, round(8 / 8 * RATE) + 10 : round(13 / 8 * RATE)]
     assert numpy.abs(quiet).max() == 0 and numpy.abs(samples[:, :RATE]).max() > 0.4
+
+
+def test_where_nothing_is_left_out_a_sound_dies_away_in_the_next() -> None:
+    parts = [Film(frames(8), tone(1.0), 8.0), Film(frames(8), Sound(numpy.zeros((1, RATE), numpy.float32), RATE), 8.0)]
+    samples = channels(joined(parts, 0, 0.05, Cut(bleed=0.5, gain=0.5)).audio)[0]
+    assert len(samples) == 2 * RATE and numpy.array_equal(samples[:RATE], tone(1.0).samples[0])
+    assert numpy.abs(samples[RATE : RATE + 50]).max() > 0.2 and numpy.abs(samples[RATE + RATE // 2 :]).max() == 0
+    early, late = samples[RATE : RATE + 800], samples[RATE + 3200 : RATE + 4000]
+    assert numpy.abs(early).max() > 4 * numpy.abs(late).max()
+
+
+def test_a_seam_is_faded_so_as_not_to_click() -> None:
+    loud = Sound(numpy.full((1, RATE), 0.5, numpy.float32), RATE)
+    samples = channels(joined([Film(frames(8), loud, 8.0)] * 2, 0, 0.0, Cut(fade=0.1)).audio)[0]
+    assert samples[RATE - 1] == samples[RATE] == 0 and samples[RATE - 400] == pytest.approx(0.25, abs=0.01)
+    assert (samples[: RATE - 800] == 0.5).all() and (samples[RATE + 800 :] == 0.5).all()
+    assert (channels(joined([Film(frames(8), loud, 8.0)] * 2, 0, 0.0).audio) == 0.5).all()
+
+
+@pytest.mark.parametrize(("measure", "level", "power"), [("rms", None, 0.1), ("rms", -26, 0.05), ("peak", -6, 0.354)])
+def test_sounds_are_brought_to_one_level(measure: Any, level: float | None, power: float) -> None:
+    loud, soft = tone(1.0), Sound(tone(1.0).samples * 0.1, RATE)
+    found = levelled([Film(frames(8), each, 8.0) for each in (loud, soft)], measure, level)
+    for film in found:
+        assert film.audio is not None
+        assert numpy.sqrt((channels(film.audio) ** 2).mean()) == pytest.approx(power, rel=0.02)
+
+
+def test_no_sound_is_made_too_loud_and_silence_stays_silence(caplog: pytest.LogCaptureFixture) -> None:
+    click = numpy.zeros((1, RATE), numpy.float32)
+    click[0, 5] = 0.5
+    parts = [Film(frames(8), Sound(each, RATE), 8.0) for each in (click, numpy.zeros((1, RATE)))]
+    loud, silent = levelled([*parts, Film(frames(8), None, 8.0)], "rms")[:2]
+    assert loud.audio is not None and silent.audio is not None
+    assert channels(loud.audio).max() == pytest.approx(10 ** (-0.5 / 20)) and not channels(silent.audio).any()
+    assert "the sound of video 0 cannot be as loud as -20 dB" in caplog.text
 
 
 def test_sound_without_a_known_frame_rate_cannot_be_joined() -> None:
