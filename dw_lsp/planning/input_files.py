@@ -85,14 +85,15 @@ class InputFiles:
         ]
 
 
-_DIGESTS: dict[tuple[str, int, int, int], str] = {}
+_DIGESTS: dict[tuple[str, int, int, int, int], str] = {}
 
 
 def _file_digest(path: str) -> str | None:
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
         return None
-    known = (path, status.st_ino, status.st_size, status.st_mtime_ns)
+    # Tools that change a file may put its time back, but not the time of that change.
+    known = (path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
     if known not in _DIGESTS:
         if len(_DIGESTS) >= _MOST_REMEMBERED:
             _DIGESTS.clear()

@@ -5,6 +5,7 @@ A step whose inputs are not known, because an earlier step would run, counts as 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from dw_lsp.planning.step_keys import (
     pipeline_definition,
     takes_no_generator,
     task_definition,
+    weighs_prompts,
 )
 from dw_lsp.planning.step_store import StepStore
 from dw_lsp.planning.task_models import DRAWN, models_of
@@ -52,7 +54,7 @@ class Recall:
         self._store, self._required, self._seed = store, required, seed
         self._files, self._around = InputFiles(folder), None if store is None else store.surroundings
         self._artifacts: dict[str, list[Artifact] | None] = {name: [it] for name, it in handed.items()}
-        self._pipelines: dict[str, tuple[ResolvedStep, str | None]] = {}
+        self._pipelines: dict[str, Callable[[bool], str | None]] = {}
         self._shared: dict[str, str] = {}
 
     def remembers(self, step: ResolvedStep) -> bool:
@@ -113,17 +115,19 @@ class Recall:
         return task_definition(command, command == "gather_inputs" and "inputs" in step.body, required), seed
 
     def _pipeline(self, step: ResolvedStep) -> tuple[str | None, int | None]:
-        definer, definition = self._pipelines.get(str(step.body.get("reference_name", step.name)), (None, None))
+        definition = self._pipelines.get(str(step.body.get("reference_name", step.name)))
         seed = base_seed(step, step.body, self._seed)
-        if definer is None or seed is None or takes_no_generator(step):
+        if definition is None or seed is None or takes_no_generator(step):
             return None, None
-        return definition, seed
+        return definition(weighs_prompts(step)), seed
 
     def _define(self, step: ResolvedStep) -> None:
         required = self._required(step)
         wanted = listed(step, "reused_components")
         reused = {name: self._shared[name] for name in wanted if name in self._shared}
-        self._pipelines[step.name] = (step, pipeline_definition(step, required, reused))
+        self._pipelines[step.name] = functools.cache(
+            lambda weighting: pipeline_definition(step, required, reused, weighting=weighting)
+        )
         for name in listed(step, "shared_components"):
             part = required.part(name)
             key = reused.get(name) or (part.key if part is not None else None)

@@ -40,17 +40,28 @@ _OWN_FORM = frozenset(
         "chain",
     }
 )
-_FREE_CONFIGURATION = frozenset({"shared_components", "component_type"})
+#: How weights in prompts are asked for: each calling step does so for itself.
+_WEIGHTING = "prompt_weighting"
+_FREE_CONFIGURATION = frozenset({"shared_components", "component_type", _WEIGHTING})
 #: Members of a configuration that say how latents are decoded and where, not what they are.
 DECODING = frozenset({"vae", "offload", "exclude_from_cpu_offload"})
 _TO_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
-_LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "peft", "pillow", "numpy")
+#: Of the versions that are known, those that decide no result.
+_INDIFFERENT = frozenset({"python", "safetensors"})
+#: Variables by which libraries choose how they compute.
+_VARIABLES = (
+    "DIFFUSERS_ATTN_BACKEND", "NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG",
+)  # fmt: skip
 
 
-def surroundings(versions: Mapping[str, str], device: str) -> str:
-    """What decides results beside the workflow: the libraries' versions and the kind of device, as a digest."""
-    told = {name: versions[name] for name in _LIBRARIES if name in versions}
-    return digest(str(KEY_FORMAT), __version__, canonical(told), device)
+def surroundings(versions: Mapping[str, str], device: str, environment: Mapping[str, str]) -> str:
+    """What decides results beside the workflow, as a digest.
+
+    Arguments: the libraries' versions; the kind of device; the worker's variables.
+    """
+    told = {name: version for name, version in versions.items() if name not in _INDIFFERENT}
+    chosen = {name: environment[name] for name in _VARIABLES if environment.get(name)}
+    return digest(str(KEY_FORMAT), __version__, canonical(told), device, canonical(chosen))
 
 
 def pipeline_definition(
@@ -58,12 +69,13 @@ def pipeline_definition(
     required: RequiredPipeline,
     reused: Mapping[str, str],
     without: frozenset[str] = frozenset(),
+    weighting: bool = False,
 ) -> str | None:
     """What a pipeline step defines, its call's arguments left out, as a digest.
 
     Arguments: `reused` are the keys of components that it takes from earlier steps, by name; `without` are members of
-    its configuration that do not count. Returns `None` when something of it cannot be identified: files that are not
-    here yet, a configuration in a folder of its own.
+    its configuration that do not count; `weighting`: the step that calls wants weights in prompts. Returns `None` when
+    something of it cannot be identified: files that are not here yet, a configuration in a folder of its own.
     """
     loading = required.loading
     if any(part.where_from == "download" for part in required.parts) or any(
@@ -95,6 +107,8 @@ def pipeline_definition(
             key: value for key, value in step.body.items() if key not in _OWN_FORM and key not in required.explicit
         },
     }
+    if weighting:
+        told[_WEIGHTING] = True
     return content_digest("pipeline" + canonical(told))
 
 
@@ -152,6 +166,12 @@ def takes_no_generator(step: ResolvedStep) -> bool:
     return isinstance(configuration, dict) and bool(configuration.get("no_generator"))
 
 
+def weighs_prompts(step: ResolvedStep) -> bool:
+    """Whether a step that calls a pipeline, by a reference too, wants weights in its prompts to be obeyed."""
+    configuration = step.body.get("configuration")
+    return isinstance(configuration, dict) and bool(configuration.get(_WEIGHTING))
+
+
 class _Spelled:
     """Arguments as JSON in which files and artifacts are their contents."""
 
@@ -186,11 +206,12 @@ class _Spelled:
         holds = names_media(key) or key in self._paths or medium(value) is not None
         location = location_of(value) if holds else None
         if location is not None:
-            return self._file(location)
+            # Under a key that names no medium, the object itself says how its file is read.
+            return self._file(location, "file" if names_media(key) else str(value.get("media_type", "file")))
         return {name: self.value(name, item) for name, item in value.items()}
 
-    def _file(self, location: str) -> Any:
-        return {"\0file": self._known(self._files.digest(location))}
+    def _file(self, location: str, read_as: str = "file") -> Any:
+        return {f"\0{read_as}": self._known(self._files.digest(location))}
 
     def _known(self, content: str | None) -> str | None:
         self.unknown = self.unknown or content is None

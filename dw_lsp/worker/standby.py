@@ -22,7 +22,11 @@ REQUIRED = ("torch", "diffusers")
 #: to 40 s; with 2000 it takes 0.8 s there, and 0.24 s on a quiet machine.
 THREADING = {"GOMP_SPINCOUNT": "2000"}
 #: Distributions whose versions are told, where they are installed.
-REPORTED = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "pillow", "peft", "numpy")
+REPORTED = (
+    "torch", "diffusers", "transformers", "accelerate", "safetensors", "pillow", "peft", "numpy", "tokenizers",
+    "sentencepiece", "torchvision", "torchao", "sdnq", "bitsandbytes", "optimum-quanto", "gguf", "xformers",
+    "flash-attn", "sageattention", "kernels", "av", "soundfile", "segno",
+)  # fmt: skip
 
 
 class CannotStart(Exception):

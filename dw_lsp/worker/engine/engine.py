@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
 from collections.abc import Callable, Hashable, Mapping
@@ -237,7 +238,7 @@ class _Run:
         budgets = self._budgets()
         loader = Loader(types, allowed, request.options, resources.device)
         memory = resources.memory_of(self._output_directory(path))
-        around = surroundings(resources.versions, resources.device.type)
+        around = surroundings(resources.versions, resources.device.type, os.environ)
         return RunContext(
             request, self._send, self._cancellation, resources, types, allowed, loader, budgets, memory, around
         )

@@ -195,13 +195,13 @@ class WorkflowRun:
         calls, chain = self._calls(step, definer, reporter), chain_of(step)
 
         def once(arguments: Mapping[str, Any], own: int | None) -> Iteration:
-            key = self._keys.of_pipeline(definer, arguments, own)
+            key = self._keys.of_pipeline(step, definer, arguments, own)
             if (known := self._keys.recall(key)) is not None:
                 return known
             self._begin_work()
             live = self._live(step, values, arguments)
             started = time.monotonic()
-            call = Call(live, own, self._keys.of_latents(definer, arguments, own))
+            call = Call(live, own, self._keys.of_latents(step, definer, arguments, own))
             output = of_pipeline(calls.call(call), calls.facts(call))
             # What was made otherwise than the text says must not be taken for it later.
             return fresh(output, key if calls.as_written else None, own, time.monotonic() - started)
@@ -222,7 +222,7 @@ class WorkflowRun:
         reporter: StepReporter,
     ) -> Iteration:  # fmt: skip
         """The film of a chain, whose segments are remembered one by one: one that was broken off goes on from there."""
-        key = self._keys.of_chain(definer, chain, turn)
+        key = self._keys.of_chain(calls.step, definer, chain, turn)
         if (known := self._keys.recall(key)) is not None:
             return known
 

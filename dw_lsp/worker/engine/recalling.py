@@ -13,6 +13,7 @@ from dw_lsp.planning.step_keys import (
     path_arguments,
     pipeline_definition,
     task_definition,
+    weighs_prompts,
 )
 from dw_lsp.worker.engine.artifact_codec import Contents, encode
 from dw_lsp.worker.engine.prepare import PreparedPipeline, PreparedWorkflow
@@ -47,24 +48,26 @@ class IterationKeys:
         prepared = self._prepared.tasks.get(step.name)
         return None if prepared is None else obtain(prepared, self._context, reporter)
 
-    def of_pipeline(self, definer: PreparedPipeline, arguments: Any, seed: int | None) -> str | None:
-        """The key of one call; `None` if no two such calls are the same."""
-        definition = None if seed is None else self._definition(definer)
+    def of_pipeline(
+        self, step: ResolvedStep, definer: PreparedPipeline, arguments: Any, seed: int | None
+    ) -> str | None:
+        """The key of one call by a step; `None` if no two such calls are the same."""
+        definition = None if seed is None else self._definition(step, definer)
         return None if definition is None else self._key(definition, arguments, seed, _NOTHING)
 
-    def of_chain(self, definer: PreparedPipeline, chain: Chain, turn: Round) -> str | None:
+    def of_chain(self, step: ResolvedStep, definer: PreparedPipeline, chain: Chain, turn: Round) -> str | None:
         """The key of a whole chain: of the film that its segments are joined to."""
-        definition = None if turn.seed is None else self._definition(definer)
+        definition = None if turn.seed is None else self._definition(step, definer)
         if definition is None:
             return None
         return self._key(
             chain.definition(definition), chained_arguments(turn.arguments, turn.prompts), turn.seed, _NOTHING
         )
 
-    def of_latents(self, definer: PreparedPipeline, arguments: Any, seed: int | None) -> str | None:
+    def of_latents(self, step: ResolvedStep, definer: PreparedPipeline, arguments: Any, seed: int | None) -> str | None:
         """The key of what one call denoises: how that is decoded then does not count, unless pictures are encoded."""
         encoded = isinstance(arguments, dict) and any(names_media(key) for key in arguments)
-        definition = None if seed is None else self._definition(definer, _NOTHING if encoded else DECODING)
+        definition = None if seed is None else self._definition(step, definer, _NOTHING if encoded else DECODING)
         return None if definition is None else self._key(f"latents {definition}", arguments, seed, _NOTHING)
 
     def of_task(
@@ -99,12 +102,15 @@ class IterationKeys:
     def _key(self, definition: str, arguments: Any, seed: int | None, paths: frozenset[str]) -> str | None:
         return iteration_key(definition, arguments, seed, self._context.surroundings, self._files, paths)
 
-    def _definition(self, definer: PreparedPipeline, without: frozenset[str] = _NOTHING) -> str | None:
+    def _definition(
+        self, step: ResolvedStep, definer: PreparedPipeline, without: frozenset[str] = _NOTHING
+    ) -> str | None:
         reused = self._reused_keys(definer) if definer.reused else {}
+        weighting = weighs_prompts(step)
         # Steps with the same definition have the same components: `prepare` has looked at their files once.
-        known = (id(definer.required), without, *sorted(reused.items()))
+        known = (id(definer.required), without, weighting, *sorted(reused.items()))
         if known not in self._definitions:
-            self._definitions[known] = pipeline_definition(definer.step, definer.required, reused, without)
+            self._definitions[known] = pipeline_definition(definer.step, definer.required, reused, without, weighting)
         return self._definitions[known]
 
     def _reused_keys(self, definer: PreparedPipeline) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
+from dw_lsp.planning.plan import plan
+from dw_lsp.planning.step_store import StepStore
 from dw_lsp.protocol import RunEnded
+from dw_lsp.text.parser import parse
 from dw_lsp.worker.engine.prompt_weights import read_weights, weighing
+from dw_lsp.workflow.substitution import resolve
 from tests.worker.engine.conftest import tiny_flux
 
 
@@ -99,3 +104,25 @@ def test_other_pipelines_have_no_such_thing(worker: Any, make: Any, tmp_path: Pa
     ended = worker.run(make.workflow(step), tmp_path)
     assert ended.outcome == "failed" and "is for FLUX pipelines, not for StableDiffusionPipeline" in ended.error.message
     assert not ended.loaded
+
+
+def test_a_reference_has_weights_in_its_prompt_only_where_it_asks_for_them(
+    worker: Any, make: Any, families: dict[str, Path], tmp_path: Path
+) -> None:
+    """A call is remembered as that of the step that calls, not of the one that defines the pipeline."""
+    model = families["flux"]
+    work = drawing(make, model, "a (red:1.8) circle")
+    (defined,) = work["steps"]
+    again = {
+        "name": "again",
+        "pipeline_reference": {"reference_name": "draw", "arguments": defined["pipeline"]["arguments"]},
+        "result": defined["result"],
+    }
+    work["steps"].append(again)
+    ended = worker.run(work, tmp_path, roots=(str(tmp_path), str(model)))
+    assert [step.outcome for step in ended.steps] == ["ran", "ran"]
+    with Image.open(str(ended.results[0].path)) as one, Image.open(str(ended.results[1].path)) as other:
+        assert one.tobytes() != other.tobytes()
+    defined["pipeline"]["configuration"]["prompt_weighting"] = False
+    store, workflow = StepStore(tmp_path / "outputs"), resolve(parse(json.dumps(work)).root, {})
+    assert [step.outcome for step in plan(workflow, tmp_path, {}, tmp_path, None, store, 3).steps] == ["reuse"] * 2

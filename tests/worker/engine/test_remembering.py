@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from dw_lsp.planning.artifact import TENSOR, Artifact, artifact_of, check_tree
+from dw_lsp.planning.step_keys import surroundings
 from dw_lsp.planning.step_store import StepStore, entry_text, read_entry
 from dw_lsp.worker.engine.artifact_codec import CannotRestore, Contents, encode, live
 from dw_lsp.worker.engine.recalling import fresh
@@ -223,3 +224,16 @@ def test_an_order_in_memory_that_does_not_fit_is_refused() -> None:
     stored = {content: f"{content}.raw" for content in contents}
     with pytest.raises(CannotRestore, match="order in memory"):
         live(artifact_of(tree, stored=stored), lambda name: contents[name.removesuffix(".raw")]())
+
+
+def test_libraries_and_variables_that_change_how_it_is_computed_are_other_surroundings() -> None:
+    versions = {"python": "3.11.1", "torch": "2.13", "sdnq": "0.2"}
+    plain = surroundings(versions, "cpu", {})
+    assert surroundings({**versions, "python": "3.11.2"}, "cpu", {"HOME": "/home/me"}) == plain
+    changed = (
+        surroundings({**versions, "sdnq": "0.3"}, "cpu", {}),
+        surroundings({**versions, "torchao": "1"}, "cpu", {}),
+        surroundings(versions, "cuda", {}),
+        surroundings(versions, "cpu", {"DIFFUSERS_ATTN_BACKEND": "flash"}),
+    )
+    assert len({plain, *changed}) == 5

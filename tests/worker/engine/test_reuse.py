@@ -153,6 +153,30 @@ def test_a_file_counts_by_what_is_in_it(worker: Any, make: Any, tmp_path: Path) 
     assert outcomes(worker.run(work, tmp_path)) == ["ran"]
 
 
+def test_a_file_is_what_it_is_read_as(worker: Any, make: Any, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), (60 * number, 0, 0)) for number in range(4)]
+    frames[0].save(tmp_path / "in.gif", save_all=True, append_images=frames[1:])
+
+    def work(read_as: str, content_type: str) -> dict[str, Any]:
+        held = {"a": {"location": "in.gif", "media_type": read_as}}
+        return make.workflow(make.task("member", "get_dict_value", content_type, dict=held, key="a"))
+
+    assert outcomes(worker.run(work("image", "image/png"), tmp_path)) == ["ran"]
+    assert outcomes(worker.run(work("video", "video/mp4"), tmp_path)) == ["ran"]
+    assert planned(work("image", "image/png"), tmp_path) == ["reuse"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file's time of change is that of its making there")
+def test_a_file_that_was_changed_in_place_counts_as_another(worker: Any, make: Any, tmp_path: Path) -> None:
+    work = make.workflow(make.task("crop", "crop_square", image="in.bmp"))
+    Image.new("RGB", (8, 4), "red").save(tmp_path / "in.bmp")
+    worker.run(work, tmp_path)
+    before = os.stat(tmp_path / "in.bmp")
+    Image.new("RGB", (8, 4), "blue").save(tmp_path / "in.bmp")
+    os.utime(tmp_path / "in.bmp", ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert outcomes(worker.run(work, tmp_path)) == ["ran"]
+
+
 def test_a_new_file_of_a_pattern_runs_the_step_again(worker: Any, make: Any, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     work = make.workflow(make.task("files", "gather_images", glob="in/*.png"))
