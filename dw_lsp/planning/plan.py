@@ -17,6 +17,7 @@ from dw_lsp.planning.output_names import safe_name
 from dw_lsp.planning.planned_steps import Around, Found, PlannedStep, Walk
 from dw_lsp.planning.requirements import RequiredComponent
 from dw_lsp.planning.result_files import numbered
+from dw_lsp.planning.step_keys import drawn_for
 from dw_lsp.planning.step_store import StepStore
 from dw_lsp.protocol import Component
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep, ResolvedWorkflow
@@ -135,7 +136,9 @@ def run_seed(
 ) -> int | None:
     """The seed of a run: the caller's, the workflow's, or the one that is taken again; `None`: it will be drawn."""
     given = asked if asked is not None else workflow.seed
-    return store.seed_of(workflow.id) if given is None and reuse_unseeded and store is not None else given
+    if given is not None or store is None:
+        return given
+    return store.seed_of(workflow.id, None if reuse_unseeded else drawn_for(workflow))
 
 
 def steps_until(workflow: ResolvedWorkflow, last_step: str | None) -> tuple[ResolvedStep, ...]:

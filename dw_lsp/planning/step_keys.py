@@ -23,7 +23,7 @@ from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.format.commands import COMMANDS
 from dw_lsp.workflow.identity import canonical, content_digest, digest, loading_identity
-from dw_lsp.workflow.resolved import ResolvedStep
+from dw_lsp.workflow.resolved import ResolvedStep, ResolvedWorkflow
 
 #: Raised when a key no longer means what it meant, so that nothing remembered before is taken.
 KEY_FORMAT = 3
@@ -158,6 +158,22 @@ def base_seed(step: ResolvedStep, definition: Mapping[str, Value], run_seed: int
     if step.seed is not None and ("seed",) in step.places:
         return step.seed
     return run_seed
+
+
+def drawn_for(workflow: ResolvedWorkflow) -> str:
+    """The identity of what a seed is drawn for: as long as it is the same, a run that was broken off goes on with it.
+
+    How latents are decoded is left out: who ran out of memory there changes that and wants to go on.
+    """
+    told: list[Value] = [[step.kind, _drawing(step.body), step.seed] for step in workflow.steps]
+    return content_digest(canonical(told))
+
+
+def _drawing(body: Mapping[str, Value]) -> dict[str, Value]:
+    configuration = body.get("configuration")
+    if not isinstance(configuration, dict):
+        return dict(body)
+    return {**body, "configuration": {key: configuration[key] for key in configuration.keys() - DECODING}}
 
 
 def takes_no_generator(step: ResolvedStep) -> bool:

@@ -61,10 +61,13 @@ class StepStore:
         """The kind of device that the last run worked on; `None` before there was one."""
         return _line(self.root / DEVICE)
 
-    def seed_of(self, workflow: str) -> int | None:
-        """The seed that the last run of a workflow without one has drawn."""
-        text = _line(self.root / SEEDS / content_digest(workflow))
-        return int(text) if text is not None and text.isdecimal() else None
+    def seed_of(self, workflow: str, unfinished: str | None = None) -> int | None:
+        """The seed that the last run of a workflow without one has drawn.
+
+        Arguments: with `unfinished`, the identity of what it was drawn for, only if that run came to no end.
+        """
+        seed, _, drawn_for = (_line(self.root / SEEDS / content_digest(workflow)) or "").partition(" ")
+        return int(seed) if seed.isdecimal() and unfinished in (None, drawn_for) else None
 
     def find(self, key: str) -> Entry | None:
         """The entry of a key, if it is whole and its objects are there."""

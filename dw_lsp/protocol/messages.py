@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 #: Raised at each change that an older counterpart would misunderstand; both sides compare it in `Hello`.
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 Phase: TypeAlias = Literal["loading", "downloading", "encoding", "denoising", "decoding", "task", "saving"]
 RunOutcome: TypeAlias = Literal["succeeded", "failed", "cancelled", "timedOut", "crashed"]
@@ -254,13 +254,14 @@ class RunEstimate:
 
 @dataclass(frozen=True)
 class RunBegan:
-    """The run's file was understood: its workflow id, the steps to come, the values of its variables, its need."""
+    """The run's file was understood: its workflow id, the steps to come, its variables, its need, the seed in use."""
 
     run_id: str
     workflow: str
     steps: tuple[str, ...]
     arguments: JsonObject
     estimate: RunEstimate | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -305,6 +306,14 @@ class PreviewMade:
 
 
 @dataclass(frozen=True)
+class ResultsWritten:
+    """An iteration's results are where they belong, whatever becomes of the step; its end tells of them again."""
+
+    run_id: str
+    results: tuple[StepResult, ...]
+
+
+@dataclass(frozen=True)
 class StepEnded:
     run_id: str
     step: str
@@ -342,5 +351,6 @@ class LogLine:
 
 ToWorker: TypeAlias = Activate | Execute | Cancel | Ping | ReportMemory | ClearMemory | Evict | TellStacks | Shutdown
 _Answer: TypeAlias = Hello | Ready | StartFailed | Pong | MemoryReported | RequestFailed | LogLine
-FromWorker: TypeAlias = _Answer | RunBegan | StepProgress | Advanced | PreviewMade | StepEnded | RunEnded
+_OfRun: TypeAlias = RunBegan | StepProgress | Advanced | PreviewMade | ResultsWritten | StepEnded | RunEnded
+FromWorker: TypeAlias = _Answer | _OfRun
 Message: TypeAlias = ToWorker | FromWorker

@@ -93,6 +93,7 @@ class RunStarted(_Written):
     arguments: JsonObject
     position: int = 0
     estimate: RunEstimate | None = None
+    seed: int | None = None
 
 
 @dataclass(frozen=True)

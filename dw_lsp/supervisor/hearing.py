@@ -21,6 +21,7 @@ from dw_lsp.protocol import (
     PreviewMade,
     Ready,
     RequestFailed,
+    ResultsWritten,
     RunBegan,
     RunEnded,
     StartFailed,
@@ -88,6 +89,7 @@ class Hearing:
             StepProgress: self._step_progress,
             Advanced: self._went_on,
             PreviewMade: self._preview_made,
+            ResultsWritten: self._results_written,
             StepEnded: self._step_ended,
             RunEnded: self._run_ended,
             LogLine: self._log_line,
@@ -157,7 +159,10 @@ class Hearing:
 
     # ------------------------------------------------------------ the run
 
-    def _current(self, message: RunBegan | StepProgress | Advanced | PreviewMade | StepEnded | RunEnded) -> Run | None:
+    def _current(
+        self,
+        message: RunBegan | StepProgress | Advanced | PreviewMade | ResultsWritten | StepEnded | RunEnded,
+    ) -> Run | None:
         run = self._runs.current
         if run is not None and run.id == message.run_id:
             return run
@@ -168,7 +173,7 @@ class Hearing:
         run = self._current(message)
         if run is not None and self._advanced(run, message):
             told = (message.workflow, message.steps, message.arguments)
-            self._tell(RunStarted(run.id, run.request.uri, *told, estimate=message.estimate))
+            self._tell(RunStarted(run.id, run.request.uri, *told, estimate=message.estimate, seed=message.seed))
 
     def _step_progress(self, message: StepProgress) -> None:
         run = self._current(message)
@@ -184,6 +189,11 @@ class Hearing:
         if self._current(message) is not None:
             self._tell(Preview(**_fields(message)))
 
+    def _results_written(self, message: ResultsWritten) -> None:
+        run = self._current(message)
+        if run is not None:
+            self._advanced(run, message)
+
     def _step_ended(self, message: StepEnded) -> None:
         run = self._current(message)
         if run is not None:
@@ -191,7 +201,7 @@ class Hearing:
             if message.outcome in ("ran", "reused"):
                 self._tell(StepFinished(**_fields(message)))
 
-    def _advanced(self, run: Run, message: RunBegan | StepProgress | StepEnded) -> bool:
+    def _advanced(self, run: Run, message: RunBegan | StepProgress | ResultsWritten | StepEnded) -> bool:
         advanced = run.note(message, self._now())
         if advanced:
             self._happened(life.Progressed())

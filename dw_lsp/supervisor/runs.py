@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from dw_lsp.protocol import (
     JsonObject,
     MemoryReport,
+    ResultsWritten,
     RunBegan,
     RunEnded,
     RunError,
@@ -77,8 +78,10 @@ class Run:
     def __init__(self, run_id: str, request: RunRequest):
         self.id, self.request = run_id, request
         self.began: float | None = None
+        self.seed = request.seed
         self._steps: tuple[str, ...] = ()
         self._ended: dict[str, StepEnded] = {}
+        self._results: dict[StepResult, None] = {}
         self._progress: StepProgress | None = None
         self._step_began = 0.0
 
@@ -99,10 +102,15 @@ class Run:
         unit = f" {last.unit.removesuffix('s')}s" if last.unit else ""
         return f"step {last.step!r} ({last.phase} {last.current}{whole}{unit})"
 
-    def note(self, message: RunBegan | StepProgress | StepEnded, now: float) -> bool:
+    def note(self, message: RunBegan | StepProgress | ResultsWritten | StepEnded, now: float) -> bool:
         """Remember what the worker said. Returns whether the run advanced: the same once more is no progress."""
         if isinstance(message, RunBegan):
             self._steps = message.steps
+            self.seed = self.seed if message.seed is None else message.seed
+            return True
+        if isinstance(message, (ResultsWritten, StepEnded)):
+            self._results.update(dict.fromkeys(message.results))
+        if isinstance(message, ResultsWritten):
             return True
         if isinstance(message, StepEnded):
             self._ended[message.step] = message
@@ -129,8 +137,8 @@ class Run:
         return StepSummary(name, "notRun")
 
     def results(self) -> tuple[StepResult, ...]:
-        """The results of the steps that ended."""
-        return tuple(result for ended in self._ended.values() for result in ended.results)
+        """The results that were told of, those of a step under way too."""
+        return tuple(self._results)
 
 
 def _without_speed(progress: StepProgress) -> StepProgress:
@@ -230,7 +238,7 @@ def _closed(run: Run, outcome: RunOutcome, error: RunError | None, now: float, k
         outcome=outcome,
         seconds=0.0 if run.began is None else now - run.began,
         run_count=known.run_count,
-        seed=run.request.seed,
+        seed=run.seed,
         steps=run.summaries("notRun" if outcome == "cancelled" else "failed", now),
         results=run.results(),
         loaded=(),

@@ -39,6 +39,7 @@ from dw_lsp.protocol import (
     Ready,
     ReportMemory,
     RequestFailed,
+    ResultsWritten,
     RunBegan,
     RunEnded,
     RunError,
@@ -209,7 +210,7 @@ class ScriptedWorker:
 
     def began(self, *steps: str) -> None:
         assert self.run is not None
-        self.send(RunBegan(self.run_id, "a script", steps, self.run.arguments))
+        self.send(RunBegan(self.run_id, "a script", steps, self.run.arguments, seed=42))
 
     def advance(self, step: str = "one", times: int = 1) -> None:
         for _ in range(times):
@@ -225,6 +226,9 @@ class ScriptedWorker:
 
     def preview(self) -> None:
         self.send(PreviewMade(self.run_id, "one", 0, 1, 25, "image/png", "AAAA", 8, 8))
+
+    def write_result(self, name: str) -> None:
+        self.send(ResultsWritten(self.run_id, (StepResult("two", 0, f"/{name}.png", "image/png", 10),)))
 
     def end_step(self, step: str, outcome: str = "ran") -> None:
         result = StepResult(step, 0, f"/{step}.png", "image/png", 10)

@@ -7,7 +7,17 @@ import itertools
 
 import pytest
 
-from dw_lsp.protocol import MemoryReport, RunBegan, RunEnded, RunError, StepEnded, StepProgress, StepResult, StepSummary
+from dw_lsp.protocol import (
+    MemoryReport,
+    ResultsWritten,
+    RunBegan,
+    RunEnded,
+    RunError,
+    StepEnded,
+    StepProgress,
+    StepResult,
+    StepSummary,
+)
 from dw_lsp.supervisor.runs import Known, RunRequest, Runs
 
 REPORT = MemoryReport("cpu", "a processor", 1, None, 5, 10, 3, 2, 5, 4)
@@ -23,7 +33,7 @@ def queue() -> Runs:
     return Runs(lambda: str(next(numbers)))
 
 
-def running(*messages: RunBegan | StepProgress | StepEnded) -> Runs:
+def running(*messages: RunBegan | StepProgress | ResultsWritten | StepEnded) -> Runs:
     """A queue whose run began at 10 s and of which these messages were heard at 15 s."""
     runs = queue()
     runs.submit(REQUEST)
@@ -126,6 +136,20 @@ def test_a_crash_keeps_what_was_finished() -> None:
         ("three", "notRun", 0.0),
     ]
     assert finished.results == (RESULT,)
+
+
+def test_a_crash_keeps_what_was_written_of_a_step_under_way() -> None:
+    other = StepResult("one", 1, "two.png", "image/png", 100)
+    runs = running(
+        RunBegan("1", "a", ("one",), {}, seed=99), ResultsWritten("1", (RESULT,)), ResultsWritten("1", (other,)),
+    )  # fmt: skip
+    finished = runs.close_current("crashed", CRASH, 20.0, KNOWN)
+    assert finished.results == (RESULT, other) and finished.seed == 99
+
+
+def test_what_was_told_of_twice_is_one_result() -> None:
+    runs = running(ResultsWritten("1", (RESULT,)), StepEnded("1", "one", 0, "ran", 3.0, (RESULT,)))
+    assert runs.close_current("crashed", CRASH, 20.0, KNOWN).results == (RESULT,)
 
 
 def test_a_crash_names_the_step() -> None:

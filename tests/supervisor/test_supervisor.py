@@ -278,7 +278,12 @@ async def test_it_does_not_warm_up_when_the_user_wants_it_on_a_run_only(make_fro
 async def test_a_killed_worker_crashes_the_run_with_all_that_is_known(make_front: Any) -> None:
     front = make_front()
     run = front.submit(
-        ["began", "one", "two", "three"], ["end_step", "one"], ["remember"], ["advance", "two"], ["hang"]
+        ["began", "one", "two", "three"],
+        ["end_step", "one"],
+        ["remember"],
+        ["write_result", "two"],
+        ["advance", "two"],
+        ["hang"],
     )
     await front.until(lambda: bool(front.of(RunProgress)))
     os.kill(front.supervisor.state.pid, signal.SIGKILL)
@@ -292,7 +297,8 @@ async def test_a_killed_worker_crashes_the_run_with_all_that_is_known(make_front
         ("two", "failed"),
         ("three", "notRun"),
     ]
-    assert [result.path for result in finished.results] == ["/one.png"]
+    assert [result.path for result in finished.results] == ["/one.png", "/two.png"]
+    assert finished.seed == 42 == front.of(RunStarted)[0].seed
     assert finished.memory is not None
     assert finished.seconds > 0
     state = next(event for event in front.of(WorkerState) if event.state == "crashed")

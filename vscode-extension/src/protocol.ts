@@ -99,6 +99,7 @@ export interface RunStarted {
   readonly arguments: Readonly<Record<string, unknown>>;
   readonly position: number;
   readonly estimate?: RunEstimate;
+  readonly seed?: number;
 }
 
 /** `dw/runProgress` */

@@ -10,8 +10,8 @@ from collections.abc import Callable, Hashable, Mapping
 from pathlib import Path
 
 from dw_lsp.planning.called_workflows import Source, understand
-from dw_lsp.planning.plan import steps_until
-from dw_lsp.planning.step_keys import surroundings
+from dw_lsp.planning.plan import run_seed, steps_until
+from dw_lsp.planning.step_keys import drawn_for, surroundings
 from dw_lsp.protocol import (
     Execute,
     MemoryReport,
@@ -130,6 +130,7 @@ class _Run:
         self._request, self._cancellation, self._send, self._resources = request, cancellation, send, resources
         self._began, self._started = time.time(), time.monotonic()
         self._seed: int | None = None
+        self._drawn: ResolvedWorkflow | None = None
         self._context: RunContext | None = None
         self._workflow_run: WorkflowRun | None = None
         self._step_names: tuple[str, ...] = ()
@@ -156,6 +157,8 @@ class _Run:
             outcome, error = "failed", run_error(problem)
             if error.type == OUT_OF_MEMORY:
                 self._resources.computing.spoil()
+        if outcome != "failed":
+            self._note_drawn(ended=True)
         return self._with_manifest(outcome, error)
 
     def ended(self, outcome: RunOutcome, error: RunError | None, run_count: int, report: MemoryReport) -> RunEnded:
@@ -200,36 +203,44 @@ class _Run:
         workflow = understand(source, request.arguments)
         steps = steps_until(workflow, request.step)
         self._step_names = tuple(step.name for step in steps)
-        self._seed = self._seed_of(workflow)
+        self._seed = self._given_seed(workflow)
         told: RunEstimate | None = None
         try:
             context = self._context = self._surroundings(path)
+            self._seed = self._draw(workflow, context)
             prepared = prepare(source, workflow, context, request.step)
             told = run_estimate(prepared, self._resources.device.type, self._resources.measurements)
         finally:
             variables = dict(workflow.variables)
-            self._send(RunBegan(request.run_id, workflow.id, self._step_names, variables, told))
+            self._send(RunBegan(request.run_id, workflow.id, self._step_names, variables, told, self._seed))
         folder = RunFolder(self._output_directory(path), workflow.id, request.run_id, self._began)
         context = self._context = context.with_folder(folder)
         context.memory.note_surroundings(context.surroundings, self._resources.device.type)
-        if request.seed is None and workflow.seed is None:
-            self._seed = self._drawn_again(workflow.id, self._seed, context)
+        self._note_drawn()
         self._workflow_run = WorkflowRun(prepared, context, self._seed)
         self._workflow_run.carry_out()
 
-    def _seed_of(self, workflow: ResolvedWorkflow) -> int:
+    def _given_seed(self, workflow: ResolvedWorkflow) -> int | None:
         if self._request.seed is not None:
             if not 0 <= self._request.seed < LARGEST_SEED:
                 raise InvalidInput(f"a seed is a whole number from 0 to 2^64 - 1, not {self._request.seed}")
             return self._request.seed
-        return workflow.seed if workflow.seed is not None else random.SystemRandom().getrandbits(SEED_BITS)
+        return workflow.seed
 
-    def _drawn_again(self, workflow: str, drawn: int, context: RunContext) -> int:
-        """The seed of a run that none was given for: the one of the last such run if results of it are wanted."""
-        known = context.memory.seed_of(workflow) if context.options.reuse_unseeded else None
-        if known is None:
-            context.memory.note_seed(workflow, drawn)
-        return drawn if known is None else known
+    def _draw(self, workflow: ResolvedWorkflow, context: RunContext) -> int:
+        """The seed of a run; of one that none was given for, that of the last such run if it is to go on."""
+        if self._seed is not None:
+            return self._seed
+        self._drawn = workflow
+        known = run_seed(workflow, None, context.memory, context.options.reuse_unseeded)
+        return random.SystemRandom().getrandbits(SEED_BITS) if known is None else known
+
+    def _note_drawn(self, ended: bool = False) -> None:
+        """Keep a seed that was drawn: one whose run comes to no end is taken again. A cancel is an end."""
+        run, workflow, context = self._workflow_run, self._drawn, self._context
+        if workflow is None or context is None or self._seed is None or (ended and run is None):
+            return
+        context.memory.note_seed(workflow.id, self._seed, "" if ended else drawn_for(workflow))
 
     def _surroundings(self, path: Path | None) -> RunContext:
         request, resources = self._request, self._resources

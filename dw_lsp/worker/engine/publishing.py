@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dw_lsp.planning.artifact import Artifact
-from dw_lsp.protocol import StepResult
+from dw_lsp.protocol import ResultsWritten, StepResult
 from dw_lsp.worker.engine.artifact_codec import Contents
 from dw_lsp.worker.engine.manifest import RepeatableRun, embedded
 from dw_lsp.worker.engine.progress import StepReporter
@@ -50,6 +50,7 @@ class Publisher:
 
     def publish(self, iteration: Iteration, reporter: StepReporter) -> None:
         """Write what an iteration gave, as `result` says. Raises `InvalidInput` when it cannot be written."""
+        before = len(self.written)
         if self._step.result is not None and self._context.folder is not None:
             metadata = ""
             if self._step.result.get("save") is not False:
@@ -61,6 +62,8 @@ class Publisher:
                 self._write(artifact, place, iteration.seed, metadata)
         self._results += len(iteration.artifacts) if iteration.separate else 1
         self._iterations += 1
+        if len(self.written) > before:
+            self._context.send(ResultsWritten(self._context.request.run_id, tuple(self.written[before:])))
 
     def _write(self, artifact: Artifact, place: Place, seed: int | None, metadata: str) -> None:
         ledger, folder = self._context.ledger, self._context.folder

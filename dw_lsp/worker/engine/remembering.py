@@ -129,9 +129,12 @@ class StepMemory(StepStore):
         if self.device != device:
             self._write_note(self.root / DEVICE, device)
 
-    def note_seed(self, workflow: str, seed: int) -> None:
-        """Keep the seed that was drawn for a workflow without one."""
-        self._write_note(self.root / SEEDS / content_digest(workflow), str(seed))
+    def note_seed(self, workflow: str, seed: int, unfinished: str = "") -> None:
+        """Keep the seed that was drawn for a workflow without one.
+
+        Arguments: `unfinished` is the identity of what it was drawn for, as long as that has come to no end.
+        """
+        self._write_note(self.root / SEEDS / content_digest(workflow), f"{seed} {unfinished}".strip())
 
     def _write_note(self, path: Path, text: str) -> None:
         try:

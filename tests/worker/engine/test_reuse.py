@@ -16,7 +16,7 @@ from PIL import Image
 
 from dw_lsp.planning.plan import plan, run_seed
 from dw_lsp.planning.step_store import StepStore
-from dw_lsp.protocol import Ready, RunEnded, StepEnded, StepProgress
+from dw_lsp.protocol import Ready, ResultsWritten, RunBegan, RunEnded, StepEnded, StepProgress
 from dw_lsp.text.parser import parse
 from dw_lsp.workflow.substitution import resolve
 
@@ -264,6 +264,23 @@ def test_a_setting_takes_results_without_a_seed_again(worker: Any, make: Any, tm
     assert outcomes(second) == ["reused"] and second.seed == first.seed
 
 
+def test_a_run_that_failed_goes_on_with_the_seed_that_it_drew(worker: Any, make: Any, tmp_path: Path) -> None:
+    work = make.workflow(make.drawing(2), make.task("use", "get_dict_value", dict={"a": 1}, key="b"), id="broken")
+    failed = worker.run(work, tmp_path)
+    assert failed.outcome == "failed" and failed.seed is not None
+    (began,) = worker.heard(RunBegan)
+    assert began.seed == failed.seed
+    assert planned(work, tmp_path) == ["reuse", "run"]
+    again = worker.run(work, tmp_path)
+    assert again.seed == failed.seed and [step.outcome for step in again.steps] == ["reused", "failed"]
+    work["steps"][0]["pipeline"]["configuration"]["vae"] = {"enable_slicing": True}
+    assert worker.run(work, tmp_path).seed == failed.seed
+    work["steps"][1]["task"]["arguments"]["key"] = "a"
+    mended = worker.run(work, tmp_path)
+    assert mended.seed != failed.seed and outcomes(mended) == ["ran", "ran"]
+    assert worker.run(work, tmp_path).seed != mended.seed
+
+
 def test_calls_without_a_generator_are_never_remembered(worker: Any, make: Any, tmp_path: Path) -> None:
     step = make.drawing(2)
     step["pipeline"]["configuration"]["no_generator"] = True
@@ -339,14 +356,17 @@ def test_what_was_done_before_a_failure_is_kept(worker: Any, make: Any, tmp_path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
-def test_a_sweep_goes_on_where_its_worker_was_killed(worker: Any, start_worker: Any, make: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("seed", [{"seed": 3}, {}])
+def test_a_sweep_goes_on_where_its_worker_was_killed(
+    seed: dict[str, int], worker: Any, start_worker: Any, make: Any, tmp_path: Path
+) -> None:
     for number in range(6):
         Image.new("RGB", (64, 64), (40 * number, 0, 0)).save(tmp_path / f"{number}.png")
     paths = [f"{number}.png" for number in range(6)]
     sweep = make.drawing(
         8, class_name="StableDiffusionImg2ImgPipeline", image="previous_result:pictures", strength=0.9
     )  # fmt: skip
-    work = make.workflow(make.task("pictures", "gather_images", urls=paths), sweep, seed=3)
+    work = make.workflow(make.task("pictures", "gather_images", urls=paths), sweep, **seed)
     dying = start_worker()
     dying.wait_for(Ready)
     dying.begin(work, tmp_path)
@@ -356,7 +376,8 @@ def test_a_sweep_goes_on_where_its_worker_was_killed(worker: Any, start_worker: 
     resumed = worker.run(work, tmp_path)
     denoised = {told.iteration for told in worker.heard(StepProgress) if told.phase == "denoising"}
     assert resumed.outcome == "succeeded" and denoised == {3, 4, 5}
-    whole = worker.run(work, tmp_path, output_directory=str(tmp_path / "whole"))
+    assert len([result for told in dying.heard(ResultsWritten) for result in told.results]) == 3
+    whole = worker.run(work, tmp_path, output_directory=str(tmp_path / "whole"), seed=resumed.seed)
     assert [Path(each.path).read_bytes() for each in resumed.results] == [
         Path(each.path).read_bytes() for each in whole.results
     ]
