@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from dw_lsp.catalog.classes import ClassEntry, Kind, PackageIndex, bases_in, kind_of
+from dw_lsp.catalog.classes import ClassEntry, Kind, PackageIndex, bases_in, kind_of, lineage
 from dw_lsp.catalog.environment import Environment, Package, environment_of, forget_packages
 from dw_lsp.catalog.exports import Export, holds, modules_of, read_exports
 from dw_lsp.catalog.nearest import nearest_names
@@ -24,19 +24,9 @@ from dw_lsp.catalog.store import Store, cache_folder
 Status: TypeAlias = Literal["class", "value", "unknown", "absent", "unread"]
 #: Names of number types, for a Python without torch.
 DTYPES = (
-    "bfloat16",
-    "float16",
-    "float32",
-    "float64",
-    "float8_e4m3fn",
-    "float8_e5m2",
-    "int8",
-    "uint8",
-    "int16",
-    "int32",
-    "int64",
-    "bool",
-)
+    "bfloat16", "float16", "float32", "float64", "float8_e4m3fn", "float8_e5m2", "int8", "uint8", "int16", "int32",
+    "int64", "bool",
+)  # fmt: skip
 _DTYPE = re.compile(rb"^(\w+): dtype = \.\.\.", re.MULTILINE)
 _DEEPEST = 20
 #: Where a modular pipeline names the blocks that it is made of.
@@ -264,14 +254,23 @@ class Catalog:
     def _find_signature(self, entry: ClassEntry, method: str) -> Signature | None:
         if not self.installed:
             return self.shipped.signature(entry.name, method)
+        found = self._defined(entry)
+        if found is None:
+            return None
+        blocks = self._blocks(*found, _DEEPEST) if method == "__call__" else None
+        return blocks or self._signature(*found, method, _DEEPEST)
+
+    def listed(self, entry: ClassEntry, name: str) -> tuple[str, ...] | None:
+        """A list of texts that a class, or the nearest of its bases that does, sets; `None` if none is known."""
+        found = self._defined(entry) if self.installed else None
+        sources = () if found is None else (self._source(*each) for each in lineage(*found, self._others))
+        return next((source.lists[name] for source in sources if source is not None and name in source.lists), None)
+
+    def _defined(self, entry: ClassEntry) -> tuple[PackageIndex, Definition] | None:
         index = self._index(entry.package)
-        if index is None:
-            return None
-        definition = index.definition(entry.name, entry.file.relative_to(index.package.folder).as_posix())
-        if definition is None:
-            return None
-        blocks = self._blocks(index, definition, _DEEPEST) if method == "__call__" else None
-        return blocks or self._signature(index, definition, method, _DEEPEST)
+        near = None if index is None else entry.file.relative_to(index.package.folder).as_posix()
+        definition = None if index is None else index.definition(entry.name, near)
+        return None if index is None or definition is None else (index, definition)
 
     def _blocks(self, index: PackageIndex, definition: Definition, depth: int) -> Signature | None:
         """What the blocks of a modular pipeline take, which their documentation lists; `None` for any other class."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -127,3 +127,14 @@ def bases_in(
         if other is not index and (found := other.definition(base)) is not None:
             return [(other, found)]
     return []
+
+
+def lineage(
+    index: PackageIndex, definition: Definition, others: Callable[[], Sequence[PackageIndex]], depth: int = _DEEPEST
+) -> Iterator[tuple[PackageIndex, Definition]]:
+    """A class and those that it inherits from, each before its bases."""
+    yield index, definition
+    for base in definition.bases if depth else ():
+        for place, found in bases_in(index, base, definition.file, others):
+            if found != definition:
+                yield from lineage(place, found, others, depth - 1)

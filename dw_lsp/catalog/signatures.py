@@ -53,7 +53,7 @@ class ClassSource:
     """What the source of one class says: its documentation, methods, and fields (of a dataclass).
 
     `passes_on`: methods that hand their further keywords to the same method of a base; `constants`: texts that the
-    class sets; `described`: the arguments of which its documentation speaks.
+    class sets, `lists`: lists of texts; `described`: the arguments of which its documentation speaks.
     """
 
     summary: str
@@ -63,6 +63,7 @@ class ClassSource:
     line: int = 0
     constants: Mapping[str, str] = field(default_factory=dict)
     described: tuple[Described, ...] = ()
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_class(module: bytes, name: str) -> ClassSource | None:
@@ -109,8 +110,9 @@ def _class_source(node: ast.ClassDef, is_dataclass: bool, line: int) -> ClassSou
     fields = _fields(node, documentation) if is_dataclass and "__init__" not in methods else None
     described = described_arguments(documentation)
     return ClassSource(
-        summary_of(documentation), methods, frozenset(passing), fields, line, dict(_constants(node)), described
-    )
+        summary_of(documentation), methods, frozenset(passing), fields, line, dict(_constants(node)), described,
+        dict(_lists(node)),
+    )  # fmt: skip
 
 
 def _constants(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
@@ -119,6 +121,15 @@ def _constants(node: ast.ClassDef) -> Iterator[tuple[str, str]]:
             value = statement.value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 yield statement.targets[0].id, value.value
+
+
+def _lists(node: ast.ClassDef) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for statement in node.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            items = statement.value.elts if isinstance(statement.value, (ast.List, ast.Tuple)) else None
+            texts = [item.value for item in items or () if isinstance(item, ast.Constant)]
+            if items is not None and len(texts) == len(items):
+                yield statement.targets[0].id, tuple(map(str, texts))
 
 
 def signature_of(node: ast.FunctionDef | ast.AsyncFunctionDef, class_documentation: str = "") -> Signature:

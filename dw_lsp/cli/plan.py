@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from dw_lsp.catalog.catalog import catalog_of
 from dw_lsp.cli.check import check_called, check_document, place_of
 from dw_lsp.cli.inputs import UnusableInput, read_arguments, read_document, read_settings, tell, workspace_folder
 from dw_lsp.cli.reports import Reported, finding_line
@@ -63,7 +64,9 @@ def _planned(path: Path, options: argparse.Namespace, settings: Settings) -> Pla
         store = StepStore(outputs)
         seed = run_seed(workflow, options.seed, store, settings.run.reuse_unseeded)
         device = store.device or "cpu"
-        return make_plan(workflow, path.resolve().parent, {}, outputs, options.step, store, seed, device)
+        catalog = catalog_of(settings.worker.python or None, bool(settings.worker.command))
+        folder = path.resolve().parent
+        return make_plan(workflow, folder, {}, outputs, options.step, store, seed, device, catalog)
     except InvalidInput as problem:
         raise UnusableInput(_sentence(problem, document, path)) from None
 

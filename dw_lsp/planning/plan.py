@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal, TypeAlias
 
+from dw_lsp.catalog.catalog import Catalog
 from dw_lsp.planning.estimate import Estimate as Need
 from dw_lsp.planning.estimate import estimate
 from dw_lsp.planning.measured import Measurements
 from dw_lsp.planning.output_names import safe_name
-from dw_lsp.planning.planned_steps import Around, Found, PlannedStep, Walk
+from dw_lsp.planning.planned_steps import Found, Known, PlannedStep, Walk
 from dw_lsp.planning.requirements import RequiredComponent
 from dw_lsp.planning.result_files import numbered
 from dw_lsp.planning.step_keys import drawn_for
@@ -107,20 +108,20 @@ def plan(
     store: StepStore | None = None,
     seed: int | None = None,
     device: str = "cpu",
+    catalog: Catalog | None = None,
 ) -> Plan:
     """What running the workflow would do.
 
     Arguments: `folder` is that of the workflow file; `residency` the components in the worker's memory by key;
     `last_step` the step to stop after; `store` has the steps that are remembered, `seed` is the run's, if it has one;
-    `device` is the kind of the worker's.
+    `device` is the kind of the worker's; `catalog` has the classes that its Python knows.
     Raises `InvalidInput` when a model folder or a workflow file is named that is not there, a called workflow cannot be
     run, or `last_step` names no step.
     """
     found = Found()
     seed = workflow.seed if seed is None else seed
-    steps = Walk(
-        workflow, steps_until(workflow, last_step), Around(folder, store, device, residency), seed, found
-    ).planned()
+    known = Known(store, catalog, device, residency)
+    steps = Walk(workflow, steps_until(workflow, last_step), folder, known, seed, found).planned()
     components = tuple(_planned(part, residency.get(part.key), device) for part in found.needed.values())
     idle = {part.key: part for part in found.known if part.key not in found.needed}
     there = tuple(_planned(part, residency[part.key], device) for part in idle.values() if part.key in residency)

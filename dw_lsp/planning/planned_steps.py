@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
+from dw_lsp.catalog.catalog import Catalog
 from dw_lsp.planning.artifact import Artifact, plain_value
 from dw_lsp.planning.called_workflows import (
     Source,
@@ -30,6 +31,7 @@ from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, lo
 from dw_lsp.planning.result_files import result_files, segment_files
 from dw_lsp.planning.step_keys import base_seed, takes_no_generator
 from dw_lsp.planning.step_store import StepStore
+from dw_lsp.planning.taken_parts import taken_parts
 from dw_lsp.planning.task_models import DRAWN, models_of, required_of
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
@@ -69,6 +71,19 @@ class PlannedStep:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known beside the workflows: the steps that are remembered, and the classes that are installed.
+
+    Of the worker: the kind of its device, and the components in its memory by key.
+    """
+
+    store: StepStore | None = None
+    catalog: Catalog | None = None
+    device: str = "cpu"
+    residency: Mapping[str, Component] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Found:
     """What a walk has come across: components that are needed, by key, and all; calls; files in the run's folder.
 
@@ -103,50 +118,39 @@ class _Caller:
     waiting: frozenset[str] = _NONE
 
 
-@dataclass(frozen=True)
-class Around:
-    """Where a workflow would run: the folder of its file, the steps that are remembered, the kind of the device.
-
-    `residency` are the components in the worker's memory, by key.
-    """
-
-    folder: Path | None
-    store: StepStore | None
-    device: str
-    residency: Mapping[str, Component]
-
-
 class Walk:
     """A walk through steps of one workflow.
 
-    Arguments: the workflow, and those of its steps that are to be run; where they would run; the run's seed, if it is
-    known; where everything that is found is put; who calls it.
+    Arguments: the workflow, and those of its steps that are to be run; the folder of its file; what is known beside
+    these; the run's seed, if it is known; where everything that is found is put; who calls it.
     """
 
     def __init__(
         self,
         workflow: ResolvedWorkflow,
         steps: Sequence[ResolvedStep],
-        around: Around,
+        folder: Path | None,
+        known: Known,
         seed: int | None,
         found: Found,
         caller: _Caller | None = None,
     ):
-        self._workflow, self._steps, self._around, self._folder = workflow, steps, around, around.folder
+        self._workflow, self._steps, self._folder, self._known = workflow, steps, folder, known
         self._seed, self._found, self._caller = seed, found, caller or _Caller()
         handed, waiting = self._caller.handed, self._caller.waiting
         self._required: dict[str, RequiredPipeline] = {}
+        self._taken: dict[str, RequiredPipeline] = {}
         self._shared: dict[str, RequiredComponent] = {}
         self._unjudged: set[str] = set()
         self._counts = Counts((*handed, *waiting))
-        self._recall = Recall(around.store, around.folder, lambda step: self._required[step.name], seed, handed)
+        self._recall = Recall(known.store, folder, lambda step: self._required[step.name], seed, handed)
 
     def planned(self) -> tuple[PlannedStep, ...]:
         """The steps, in their order."""
         planned = tuple(self._step(step) for step in self._steps)
         running = [step for step, told in zip(self._steps, planned, strict=True) if told.outcome == "run"]
         by_name = {step.name: step for step in self._steps}
-        defined = {name: (by_name[name], each) for name, each in self._required.items()}
+        defined = {name: (by_name[name], each) for name, each in self._taken.items()}
         self._found.calls.extend(pipeline_calls(running, defined))
         return planned
 
@@ -159,7 +163,10 @@ class Walk:
         if step.kind == "workflow":
             return self._called(step)
         if step.kind == "pipeline" or models_of(step):
-            self._required[step.name] = required_of(step, self._folder, self._around.device)
+            required = self._required[step.name] = required_of(step, self._folder, self._known.device)
+            # Its parts and its key are those of the whole model, its needs those of its class.
+            reused_names = listed(step, "reused_components")
+            self._taken[step.name] = taken_parts(step, required, reused_names, self._known.catalog)
         reused = self._recall.remembers(step)
         self._need(step, reused)
         known = self._recall.artifacts(step)
@@ -177,10 +184,10 @@ class Walk:
 
     def _need(self, step: ResolvedStep, reused: bool) -> None:
         """Note the components of a step; those too that other steps define for it."""
-        defined = self._required.get(str(step.body.get("reference_name", step.name)))
+        defined = self._taken.get(str(step.body.get("reference_name", step.name)))
         if defined is None:
             return
-        defined = with_contents(defined, self._around.residency)
+        defined = with_contents(defined, self._known.residency)
         taken = {name: self._shared[name] for name in listed(step, "reused_components") if name in self._shared}
         parts = {part.name: part for part in defined.parts} | taken
         self._shared.update({name: parts[name] for name in listed(step, "shared_components") if name in parts})
@@ -223,7 +230,7 @@ class Walk:
             frozenset(map(handed_name, waiting)),
         )
         found = Found()
-        walk = Walk(workflow, workflow.steps, replace(self._around, folder=child.folder), seed, found, caller)
+        walk = Walk(workflow, workflow.steps, child.folder, self._known, seed, found, caller)
         steps, last = walk.planned(), workflow.steps[-1]
         return _CalledWalk(steps, found, walk._recall.artifacts(last), walk._counts.results(last), seed)
 

@@ -118,7 +118,8 @@ class Commands:
             store = StepStore(output_directory)
             seed = run_seed(workflow, argument.get("seed"), store, self._settings().run.reuse_unseeded)
             device = self._supervisor.state.device or store.device or "cpu"
-            return plan(workflow, folder, residency, output_directory, argument.get("step"), store, seed, device)
+            catalog, step = self._documents.workspace(document.uri).catalog, argument.get("step")
+            return plan(workflow, folder, residency, output_directory, step, store, seed, device, catalog)
         except InvalidInput as problem:
             raise self._refused("dw.plan", document, problem) from problem
 

@@ -18,6 +18,7 @@ import torch
 from dw_lsp.planning.ip_adapters import RequiredIpAdapter
 from dw_lsp.planning.loras import RequiredLora
 from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, required_pipeline
+from dw_lsp.planning.taken_parts import lacks
 from dw_lsp.protocol import Component
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.components import Components, Resident, settle_garbage
@@ -231,13 +232,7 @@ def _constructor_values(
         elif name in optional or name in required.loading:
             values[name] = None
         else:
-            raise InvalidInput(
-                f"{chosen.__name__} needs the component {name!r}, which "
-                + (f"the model {required.model_name!r} does not have" if required.model_name else "nothing gives"),
-                step.place("pipeline", "configuration", "component_type"),
-                step.name,
-                f"Define {name!r} in the pipeline, or use a class that fits the model.",
-            )
+            raise lacks(step, required, chosen.__name__, name)
     for name in options:
         if name in required.loading and name not in LOADING_KEYWORDS:
             values[name] = required.loading[name]

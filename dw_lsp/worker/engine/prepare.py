@@ -23,6 +23,7 @@ from dw_lsp.planning.input_files import FROM_FILE, location_of, names_media
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
 from dw_lsp.planning.step_keys import sound_arguments
+from dw_lsp.planning.taken_parts import lacks, missing_part
 from dw_lsp.planning.task_models import models_of
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.arguments import Arguments
@@ -31,7 +32,7 @@ from dw_lsp.worker.engine.ip_adapters import check_ip_adapter
 from dw_lsp.worker.engine.loras import check_loras
 from dw_lsp.worker.engine.media import Media
 from dw_lsp.worker.engine.modular import UnknownWorkflow, check_modular, check_output, is_modular, shape_of
-from dw_lsp.worker.engine.pipelines import call_parameters, exactly, is_automatic, pipeline_class
+from dw_lsp.worker.engine.pipelines import call_parameters, constructor_names, exactly, is_automatic, pipeline_class
 from dw_lsp.worker.engine.prompt_weights import check_weights
 from dw_lsp.worker.engine.references import check_order, is_result, results_read
 from dw_lsp.worker.engine.refusals import refuse
@@ -205,7 +206,18 @@ def _prepare_pipeline(
         except ValueError as error:
             raise refuse(step, ("pipeline", "configuration", "device"), str(error)) from error
     shared, reused = (_names(step, settings, key) for key in ("shared_components", "reused_components"))
+    _check_parts(step, chosen, required, reused)
     return PreparedPipeline(step, chosen, required, shared, reused, source.folder)
+
+
+def _check_parts(step: ResolvedStep, chosen: Any, required: RequiredPipeline, reused: Collection[str]) -> None:
+    """The model has what the class needs: found out before the first of its parts is loaded."""
+    if required.model is None or is_automatic(chosen) or is_modular(chosen):
+        return
+    needed = constructor_names(chosen)[0] - set(getattr(chosen, "_optional_components", ()))
+    absent = missing_part(required, needed, reused)
+    if absent is not None:
+        raise lacks(step, required, chosen.__name__, absent)
 
 
 def _definition(step: ResolvedStep) -> str:

@@ -8,13 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
 from PIL import Image
 
+from dw_lsp.catalog.catalog import catalog_of
+from dw_lsp.catalog.pipeline_components import components_of
 from dw_lsp.planning.plan import Plan, plan, run_seed
 from dw_lsp.planning.step_store import StepStore
 from dw_lsp.protocol import RunBegan, RunEnded
 from dw_lsp.text.parser import parse
+from dw_lsp.worker.engine.pipelines import constructor_names
+from dw_lsp.workflow.resolved import InvalidInput
 from dw_lsp.workflow.substitution import resolve
 from tests.worker.conftest import CACHE
 from tests.worker.engine.tiny_models import write_speaker
@@ -31,7 +36,7 @@ def same_experience(monkeypatch: pytest.MonkeyPatch) -> None:
 def planned(work: dict[str, Any], folder: Path) -> Plan:
     workflow, store = resolve(parse(json.dumps(work)).root, {}), StepStore(folder / "outputs")
     seed = run_seed(workflow, None, store, False)
-    return plan(workflow, folder, {}, folder / "outputs", None, store, seed, store.device or "cpu")
+    return plan(workflow, folder, {}, folder / "outputs", None, store, seed, store.device or "cpu", catalog_of(None))
 
 
 @pytest.fixture
@@ -203,3 +208,46 @@ def test_tasks_with_models_and_parts_that_another_step_shares(
     told, _ = agreed(work, roots=roots)
     assert {"language_model", "unet"} <= {part.name for part in told.components}
     agreed(work, roots=roots)
+
+
+# ---------------------------------------------------------------- what the class takes
+
+
+@pytest.mark.parametrize(
+    "name", ["StableDiffusionPipeline", "StableDiffusionXLInpaintPipeline", "FluxPipeline", "WanPipeline"]
+)
+def test_the_catalogue_knows_what_a_pipeline_is_made_of(name: str) -> None:
+    catalog, chosen = catalog_of(None), getattr(diffusers, name)
+    entry = catalog.resolve(name).entry
+    found = None if entry is None else components_of(catalog, entry)
+    assert found is not None
+    assert found.names == constructor_names(chosen)[0]
+    assert found.needed == found.names - set(chosen._optional_components)
+
+
+def test_a_part_of_the_model_that_the_class_does_not_take_is_not_planned(
+    agreed: Any, make: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(make.model, tmp_path / "model")
+    shutil.copytree(tmp_path / "model" / "vae", tmp_path / "model" / "second_vae")
+    index = tmp_path / "model" / "model_index.json"
+    index.write_text(json.dumps({**json.loads(index.read_text()), "second_vae": ["diffusers", "AutoencoderKL"]}))
+    step = make.drawing(1)
+    step["pipeline"]["from_pretrained_arguments"]["model_name"] = "./model"
+    told, _ = agreed(make.workflow(step, seed=1))
+    assert "second_vae" not in [part.name for part in told.components]
+    agreed(make.workflow(step, seed=1))
+
+
+def test_a_class_that_does_not_fit_its_model_is_refused_before_anything_is_loaded(
+    worker: Any, make: Any, tmp_path: Path
+) -> None:
+    work = make.workflow(make.drawing(1, class_name="FluxPipeline"))
+    with pytest.raises(InvalidInput) as caught:
+        planned(work, tmp_path)
+    text = json.dumps(work)
+    ended = worker.run(text, tmp_path)
+    assert ended.outcome == "failed" and (ended.loaded, ended.reused) == ((), ())
+    assert ended.error.message == caught.value.message
+    assert "FluxPipeline needs the component 'text_encoder_2'" in ended.error.message
+    assert text[ended.error.start : ended.error.end] == '"FluxPipeline"'
