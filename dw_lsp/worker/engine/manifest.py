@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import itertools
 import json
 import time
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dw_lsp.protocol import Component, Execute, RunError, StepResult, StepSummary
+from dw_lsp.worker.engine.references import follows_from
 from dw_lsp.worker.engine.run_folder import WrittenFile
 from dw_lsp.workflow.resolved import ResolvedStep, ResolvedWorkflow
 
@@ -33,18 +33,25 @@ class RepeatableRun:
 
     @functools.cached_property
     def written_steps(self) -> tuple[str, ...]:
-        """Each step as JSON. Written once: every picture tells of all steps up to its own."""
+        """Each step as JSON. Written once: pictures tell of other steps than their own, too."""
         return tuple(_written(step) for step in self.steps)
 
     @functools.cached_property
-    def lengths(self) -> tuple[int, ...]:
-        """How long the JSON of all steps up to each one is."""
-        return tuple(itertools.accumulate(map(len, self.written_steps)))
+    def sources(self) -> tuple[tuple[int, ...], ...]:
+        """For each step, the steps that its results follow from."""
+        return follows_from(self.steps)
 
-    def written(self, count: int, separator: str = ", ") -> str:
-        """The first `count` steps as a workflow of its own, which needs no arguments and gives the same results."""
-        steps = separator.join(self.written_steps[:count])
-        return f'{{"id": {_json(self.workflow.id)}, "seed": {self.seed}, "steps": [{steps}]}}'
+    def written(self, separator: str = ", ") -> str:
+        """The steps as a workflow of its own, which needs no arguments and gives the same results."""
+        return self._workflow(self.written_steps, separator)
+
+    def written_for(self, step: ResolvedStep) -> str | None:
+        """The same with those steps only that one step's results follow from; `None` where that is very long."""
+        steps = [self.written_steps[index] for index in self.sources[step.index]]
+        return self._workflow(steps) if sum(map(len, steps)) <= LARGEST_EMBEDDED else None
+
+    def _workflow(self, steps: Sequence[str], separator: str = ", ") -> str:
+        return f'{{"id": {_json(self.workflow.id)}, "seed": {self.seed}, "steps": [{separator.join(steps)}]}}'
 
 
 def _written(step: ResolvedStep) -> str:
@@ -65,15 +72,13 @@ def _written(step: ResolvedStep) -> str:
 def embedded(run: RepeatableRun, step: ResolvedStep, iteration: int, seed: int | None) -> str:
     """What is put into a picture, as JSON: the same for equal runs, whenever and wherever they happen.
 
-    The workflow goes as far as the step that made the picture: a change in a later step leaves it as it is.
+    The workflow has the steps that the picture follows from: a change in any other leaves it as it is.
     """
     front = _json({"format": FORMAT, "step": step.name, "iteration": iteration, "seed": seed})
     back = _json({"versions": dict(run.versions), "device": run.device})
-    count = step.index + 1
-    if run.lengths[step.index] > LARGEST_EMBEDDED:
+    workflow = run.written_for(step)
+    if workflow is None:
         workflow = _json({"id": run.workflow.id, "note": "too large to embed; see manifest.json of the run"})
-    else:
-        workflow = run.written(count)
     return f'{front[:-1]}, "workflow": {workflow}, {back[1:]}'
 
 
@@ -114,7 +119,7 @@ def manifest(request: Execute, run: RepeatableRun, record: RunRecord, folder: Pa
         "step": _json(request.step),
         "variables": _json(dict(run.workflow.variables)),
         "seed": _json(run.seed),
-        "workflow": run.written(len(run.steps), ",\n    "),
+        "workflow": run.written(",\n    "),
         "versions": _json(dict(run.versions)),
         "device": _json(run.device),
         "steps": [

@@ -46,24 +46,27 @@ class Publisher:
         self._prefix, self._told_as = prefix, told_as or step.name
         self._results = 0
         self._iterations = 0
+        self._told = 0
         self.written: list[StepResult] = []
 
     def publish(self, iteration: Iteration, reporter: StepReporter) -> None:
         """Write what an iteration gave, as `result` says. Raises `InvalidInput` when it cannot be written."""
-        before = len(self.written)
         if self._step.result is not None and self._context.folder is not None:
             metadata = ""
             if self._step.result.get("save") is not False:
                 reporter.phase("saving")
-                metadata = embedded(self._repeatable, self._step, self._iterations, iteration.seed)
+                if str(self._step.result.get("content_type")).startswith("image/"):
+                    metadata = embedded(self._repeatable, self._step, self._iterations, iteration.seed)
             for index, artifact in enumerate(iteration.artifacts):
                 at = (self._results + index, 0) if iteration.separate else (self._results, index)
                 place = Place(self._repeatable.workflow.id, at[0], at[1], self._prefix)
                 self._write(artifact, place, iteration.seed, metadata)
         self._results += len(iteration.artifacts) if iteration.separate else 1
         self._iterations += 1
-        if len(self.written) > before:
-            self._context.send(ResultsWritten(self._context.request.run_id, tuple(self.written[before:])))
+        # What was remembered can be had again; what was made is told of before something else can go wrong.
+        if not iteration.reused and len(self.written) > self._told:
+            told, self._told = tuple(self.written[self._told :]), len(self.written)
+            self._context.send(ResultsWritten(self._context.request.run_id, told))
 
     def _write(self, artifact: Artifact, place: Place, seed: int | None, metadata: str) -> None:
         ledger, folder = self._context.ledger, self._context.folder

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from dw_lsp.planning.artifact import Artifact, ObjectArtifact, member_of
+from dw_lsp.planning.recall import listed
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.artifact_codec import encode
 from dw_lsp.worker.engine.artifacts import property_of
@@ -67,6 +68,25 @@ def read_last_by(steps: Sequence[ResolvedStep]) -> dict[int, list[str]]:
     for name, index in last.items():
         found.setdefault(index, []).append(name)
     return found
+
+
+def follows_from(steps: Sequence[ResolvedStep]) -> tuple[tuple[int, ...], ...]:
+    """For each step, the indices of the steps that decide its results, itself included, in their order.
+
+    A step follows from those whose results it reads, whose pipeline it calls, and whose components it takes.
+    """
+    found: list[tuple[int, ...]] = []
+    by_name: dict[str, int] = {}
+    sharing: dict[str, int] = {}
+    for index, step in enumerate(steps):
+        names = [split_result(target, by_name)[0] for target, _ in results_read(step)]
+        names.append(str(step.body.get("reference_name")))
+        direct = {by_name[name] for name in names if name in by_name}
+        direct |= {sharing[name] for name in listed(step, "reused_components") if name in sharing}
+        found.append((*sorted({each for before in direct for each in found[before]}), index))
+        by_name[step.name] = index
+        sharing.update(dict.fromkeys(listed(step, "shared_components"), index))
+    return tuple(found)
 
 
 class Results:

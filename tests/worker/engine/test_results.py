@@ -211,6 +211,32 @@ def test_a_later_step_is_no_part_of_a_pictures_bytes(worker: Any, make: Any, tmp
     assert Path(str(alone.results[0].path)).read_bytes() == Path(str(both.results[0].path)).read_bytes()
 
 
+def test_a_picture_tells_of_the_steps_that_it_follows_from_and_of_no_others(
+    worker: Any, make: Any, tmp_path: Path
+) -> None:
+    base, other = make.drawing(2, name="base"), make.drawing(2, name="other", prompt="a green circle")
+    text = make.task("text", "compose_text", parts=["a", "blue star"], separator=" ")
+    calling = {
+        "name": "calling",
+        "pipeline_reference": {
+            "reference_name": "base",
+            "arguments": {"prompt": "previous_result:text", "num_inference_steps": 1},
+        },
+        "result": {"content_type": "image/png"},
+    }
+    ended = worker.run(make.workflow(base, other, text, calling, seed=4), tmp_path)
+    drawn = {result.step: Path(str(result.path)) for result in ended.results}
+    told = {}
+    for name, path in drawn.items():
+        with Image.open(path) as picture:
+            told[name] = json.loads(picture.text["dw-lsp"])["workflow"]  # type: ignore[attr-defined]
+    names = {name: [step["name"] for step in workflow["steps"]] for name, workflow in told.items()}
+    assert names == {"base": ["base"], "other": ["other"], "calling": ["base", "text", "calling"]}
+    again = worker.run(told["calling"], tmp_path)
+    (found,) = (Path(str(result.path)) for result in again.results if result.step == "calling")
+    assert found.read_bytes() == drawn["calling"].read_bytes()
+
+
 def test_a_run_that_fails_leaves_its_manifest_and_what_was_made(worker: Any, make: Any, tmp_path: Path) -> None:
     bad = make.task("bad", "get_dict_value", dict={"a": 1}, key="b")
     ended = worker.run(make.workflow(make.drawing(1), bad), tmp_path)
