@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from dw_lsp.planning.artifact import (
     ABSENT,
@@ -30,6 +30,7 @@ from dw_lsp.planning.artifact import (
     Artifact,
     Tree,
     artifact_of,
+    contents_of,
 )
 from dw_lsp.worker.engine.sounds import Film, Sound
 from dw_lsp.workflow.identity import bytes_digest
@@ -51,7 +52,11 @@ _Content = Callable[[str], tuple[bytes, str]]
 
 
 class CannotRestore(Exception):
-    """What was stored is not what its tree says."""
+    """What was stored is not what its tree says. Arguments: why; the `objects` in the store that are of no use."""
+
+    def __init__(self, message: str, objects: Collection[str] = ()):
+        super().__init__(message)
+        self.objects = objects
 
 
 def encode(value: Any, contents: Contents) -> Artifact:
@@ -155,8 +160,12 @@ def live(artifact: Artifact, read: Reader) -> Any:
 
         try:
             artifact.live = _restored(artifact.tree, content)
-        except (ValueError, TypeError, KeyError, OSError, RuntimeError, Image.DecompressionBombError) as error:
-            raise CannotRestore(str(error)) from error
+        except (CannotRestore, ValueError, TypeError, KeyError, OSError, RuntimeError, SyntaxError) as error:
+            if isinstance(error, CannotRestore) and error.objects:
+                raise
+            # Entries whose objects are not all there count as none, so without these it is made anew.
+            useless = {artifact.stored[each] for each in contents_of(artifact.tree) if each in artifact.stored}
+            raise CannotRestore(f"a remembered result cannot be restored: {error}", useless) from error
     return artifact.live
 
 
@@ -202,7 +211,8 @@ def _restored(tree: Tree, read: _Content) -> Any:
 def _restored_image(content: Mapping[str, Any], data: bytes, ending: str) -> Image.Image:
     mode, (width, height) = str(content["mode"]), content["size"]
     if ending == "png":
-        with Image.open(io.BytesIO(data), formats=["PNG"]) as opened:
+        # Pillow's bound for foreign pictures is not for those that were made here.
+        with PngImagePlugin.PngImageFile(io.BytesIO(data)) as opened:
             if opened.size != (width, height) or opened.mode != mode:
                 raise CannotRestore("a picture is of another size or mode than its entry says")
             image = opened.copy()

@@ -26,6 +26,7 @@ from dw_lsp.protocol import (
 )
 from dw_lsp.worker.cancellation import Cancellation, RunCancelled
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
+from dw_lsp.worker.engine.artifact_codec import CannotRestore
 from dw_lsp.worker.engine.cleanup import Housekeeping
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.devices import default_device, device_name
@@ -48,6 +49,8 @@ from dw_lsp.workflow.resolved import InvalidInput, ResolvedWorkflow
 
 #: A seed that is drawn has so many bits: a JSON number holds it exactly everywhere.
 SEED_BITS = 53
+#: A run in which remembered results turn out to be lost so many times is given up.
+MOST_LOST = 5
 
 logger = logging.getLogger(__name__)
 
@@ -217,8 +220,21 @@ class _Run:
         context = self._context = context.with_folder(folder)
         context.memory.note_surroundings(context.surroundings, self._resources.device.type)
         self._note_drawn()
-        self._workflow_run = WorkflowRun(prepared, context, self._seed)
-        self._workflow_run.carry_out()
+        self._carry_out(prepared, context, self._seed)
+
+    def _carry_out(self, prepared: PreparedWorkflow, context: RunContext, seed: int) -> None:
+        """Run all steps; from the beginning where a remembered result turns out to be lost, which is then made anew."""
+        for _ in range(MOST_LOST):
+            self._context, self._workflow_run = context, WorkflowRun(prepared, context, seed)
+            try:
+                self._workflow_run.carry_out()
+            except CannotRestore as error:
+                logger.warning("%s; it is made anew", error)
+                context.memory.drop(error.objects)
+                context, lost = context.begun_again(), error
+            else:
+                return
+        raise InvalidInput(f"{lost}", hint="Run it again: what is not remembered is made anew.") from lost
 
     def _given_seed(self, workflow: ResolvedWorkflow) -> int | None:
         if self._request.seed is not None:

@@ -18,7 +18,7 @@ from dw_lsp.planning.task_models import DRAWN
 from dw_lsp.protocol import StepEnded, StepOutcome, StepSummary
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.cancellation import RunCancelled
-from dw_lsp.worker.engine.artifact_codec import CannotRestore, live_values
+from dw_lsp.worker.engine.artifact_codec import live_values
 from dw_lsp.worker.engine.artifacts import of_pipeline, of_task
 from dw_lsp.worker.engine.chains import CallOnce, ChainRun
 from dw_lsp.worker.engine.cleanup import after_step
@@ -80,7 +80,10 @@ class WorkflowRun:
         )
 
     def carry_out(self) -> list[Artifact]:
-        """Run all steps. Returns the artifacts of the last one. Raises what a step raises."""
+        """Run all steps. Returns the artifacts of the last one.
+
+        Raises what a step raises, and `CannotRestore` for a remembered result that turns out to be lost.
+        """
         no_longer_read = read_last_by(self._prepared.steps)
         artifacts: list[Artifact] = []
         for step in self._prepared.steps:
@@ -134,8 +137,6 @@ class WorkflowRun:
         """Write what an iteration gave, and remember it, also where it cannot be written."""
         try:
             publisher.publish(iteration, reporter)
-        except CannotRestore as error:
-            raise self._lost(error) from error
         finally:
             self._remember(iteration)
 
@@ -147,14 +148,7 @@ class WorkflowRun:
             self._context.memory.remember(iteration.key, finished)
 
     def _live_values(self, value: Any) -> Any:
-        try:
-            return live_values(value, self._context.memory.read)
-        except CannotRestore as error:
-            raise self._lost(error) from error
-
-    def _lost(self, error: CannotRestore) -> InvalidInput:
-        """The error for a result that has vanished between the moment it was found and that it is needed."""
-        return InvalidInput(f"{error}", hint="Run it again: what is not remembered is made anew.")
+        return live_values(value, self._context.memory.read)
 
     def _reporter(self, step: ResolvedStep) -> StepReporter:
         if self._caller is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,9 +96,9 @@ class StepMemory(StepStore):
             with open(self.object_path(name), "rb") as stream:
                 data = stream.read()
         except OSError as error:
-            raise CannotRestore(f"a remembered result is gone: {error}") from error
+            raise CannotRestore(f"a remembered result is gone: {error}", [name]) from error
         if bytes_digest(data) != name.partition(".")[0]:
-            raise CannotRestore("a remembered result has been changed")
+            raise CannotRestore("a remembered result has been changed", [name])
         return data
 
     # ------------------------------------------------------------ writing
@@ -121,6 +121,15 @@ class StepMemory(StepStore):
                 Path(self.object_path(name)).unlink(missing_ok=True)
         except OSError as error:
             self._complain(error)
+
+    def drop(self, objects: Collection[str]) -> None:
+        """Remove objects that are of no use: the entries with them count as none from now on."""
+        for name in objects:
+            self._verified.pop(name, None)
+            try:
+                Path(self.object_path(name)).unlink(missing_ok=True)
+            except OSError as error:
+                self._complain(error)
 
     def note_surroundings(self, surroundings: str, device: str) -> None:
         """Tell plans in which surroundings keys are made now, and on which kind of device."""

@@ -116,6 +116,12 @@ class RunContext:
         """The same context, now that the run's files have a place."""
         return replace(self, folder=folder)
 
+    def begun_again(self) -> RunContext:
+        """The context of a run that starts over: what was loaded stays so, its files take the place of the first."""
+        if self.folder is not None:
+            self.folder.begin_again()
+        return replace(self, ledger=Ledger(loaded=self.ledger.loaded, reused=self.ledger.reused))
+
     def arguments_of(self, folder: Path | None, films: bool = True) -> Arguments:
         """What makes argument values live, for a workflow file in that folder; `films`: videos keep their sound."""
         return Arguments(self.media_of(folder), self.types, films)

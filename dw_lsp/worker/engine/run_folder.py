@@ -30,6 +30,8 @@ class RunFolder:
 
     def __init__(self, output_directory: Path, workflow: str, run_id: str, began: float | None = None):
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(began))
+        self._written: set[Path] = set()
+        self._outdated: set[Path] = set()
         parent = output_directory / safe_name(workflow)
         wanted = parent / f"{stamp}-{safe_name(run_id)[:12]}"
         try:
@@ -51,9 +53,22 @@ class RunFolder:
         """
         folder = self.path / subfolder if subfolder else self.path
         folder.mkdir(parents=True, exist_ok=True)
-        place = _free(folder / name)
+        place = self._free(folder / name)
         write_whole(str(place), data)
+        self._written.add(place)
         return WrittenFile(place, len(data), hashlib.sha256(data).hexdigest())
+
+    def begin_again(self) -> None:
+        """From now on files are written as if there were none yet, in place of those of the same names."""
+        self._outdated, self._written = self._outdated | self._written, set()
+
+    def _free(self, wanted: Path) -> Path:
+        number, place = 1, wanted
+        while place not in self._outdated and place.exists():
+            number += 1
+            place = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+        self._outdated.discard(place)
+        return place
 
     def replace(self, name: str, data: bytes) -> Path:
         """Write a file of that name in place of an earlier one of this run (the manifest, as the run goes on)."""
@@ -72,11 +87,3 @@ def _make_new(wanted: Path) -> Path:
             number += 1
         else:
             return place
-
-
-def _free(wanted: Path) -> Path:
-    number, place = 1, wanted
-    while place.exists():
-        number += 1
-        place = wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
-    return place

@@ -17,6 +17,7 @@ from dw_lsp.planning.step_store import StepStore, entry_text, read_entry
 from dw_lsp.worker.engine.artifact_codec import CannotRestore, Contents, encode, live
 from dw_lsp.worker.engine.recalling import fresh
 from dw_lsp.worker.engine.remembering import Finished, StepMemory
+from dw_lsp.worker.engine.results import plain_png
 
 SECOND = 10**9
 
@@ -95,6 +96,18 @@ def test_a_picture_that_was_saved_as_png_is_stored_as_that(tmp_path: Path) -> No
     memory.remember("k" * 32, Finished([artifact], contents, False, None, 0.0))
     assert [path.suffix for path in files(memory)].count(".png") == 1
     entry = StepMemory(tmp_path).find("k" * 32)
+    assert entry is not None and same(live(entry.artifacts()[0], memory.read), noise(1))
+
+
+def test_a_picture_may_be_larger_than_pillow_takes_from_strangers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory, contents = StepMemory(tmp_path), Contents()
+    artifact = encode(noise(1), contents)
+    artifact.png = plain_png(noise(1))
+    memory.remember("k" * 32, Finished([artifact], contents, False, None, 0.0))
+    entry = StepMemory(tmp_path).find("k" * 32)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert entry is not None and same(live(entry.artifacts()[0], memory.read), noise(1))
 
 

@@ -18,6 +18,7 @@ from dw_lsp.planning.plan import plan, run_seed
 from dw_lsp.planning.step_store import StepStore
 from dw_lsp.protocol import Ready, ResultsWritten, RunBegan, RunEnded, StepEnded, StepProgress
 from dw_lsp.text.parser import parse
+from dw_lsp.workflow.identity import content_digest
 from dw_lsp.workflow.substitution import resolve
 
 
@@ -316,6 +317,21 @@ def damage_objects(folder: Path) -> None:
         path.write_bytes(data)
 
 
+def damage_secretly(folder: Path) -> None:
+    before = {path: path.stat() for path in objects(folder)}
+    damage_objects(folder)
+    for path, status in before.items():
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def lie_in_entries(folder: Path) -> None:
+    """Entries that are whole and of the right form, but cannot be true."""
+    for path in (folder / "outputs" / ".dw-lsp" / "steps" / "entries").rglob("*.json"):
+        text = path.read_text().partition("\n")[2].replace('"notes":{}', '"notes":{"a":{"bytes":5}}')
+        path.with_suffix(".lie").write_text(f"{content_digest(text)}\n{text}")
+        path.with_suffix(".lie").replace(path)
+
+
 def lose_objects(folder: Path) -> None:
     for path in objects(folder):
         path.unlink()
@@ -328,7 +344,7 @@ def damage_entries(folder: Path) -> None:
         torn.replace(path)
 
 
-@pytest.mark.parametrize("damage", [damage_objects, lose_objects, damage_entries])
+@pytest.mark.parametrize("damage", [damage_objects, damage_secretly, lose_objects, damage_entries])
 def test_what_is_damaged_is_made_anew(damage: Callable[[Path], None], worker: Any, make: Any, tmp_path: Path) -> None:
     work = make.workflow(make.drawing(2), seed=7)
     first = worker.run(work, tmp_path)
@@ -337,6 +353,23 @@ def test_what_is_damaged_is_made_anew(damage: Callable[[Path], None], worker: An
     second = worker.run(work, tmp_path)
     assert outcomes(second) == ["ran"] and digests(second) == digests(first)
     assert outcomes(worker.run(work, tmp_path)) == ["reused"]
+
+
+@pytest.mark.parametrize("damage", [damage_secretly, lie_in_entries])
+def test_what_is_found_lost_when_it_is_needed_is_made_anew(
+    damage: Callable[[Path], None], worker: Any, make: Any, tmp_path: Path
+) -> None:
+    crop = make.task("crop", "crop_square", image="in.png")
+    first = make.task("words", "compose_text", "text/plain", parts=["a"])
+    Image.new("RGB", (12, 9), "red").save(tmp_path / "in.png")
+    worker.run(make.workflow(first, crop), tmp_path)
+    damage(tmp_path)
+    small = make.task("small", "resize_rescale", "image/png", image="previous_result:crop", width=5, height=5)
+    ended = worker.run(make.workflow(first, crop, small), tmp_path)
+    assert outcomes(ended) == ["reused", "ran", "ran"]
+    paths = [Path(str(result.path)) for result in ended.results]
+    assert {path.name for path in paths[0].parent.iterdir()} == {"manifest.json", *(path.name for path in paths)}
+    assert [path.name for path in paths] == ["test-words.0-0.0.txt", "test-small.2-0.0.png"]
 
 
 def test_results_that_cannot_be_remembered_cost_a_warning_only(worker: Any, make: Any, tmp_path: Path) -> None:
