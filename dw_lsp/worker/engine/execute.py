@@ -288,6 +288,8 @@ class WorkflowRun:
             if owner is None:
                 continue
             loaded = load_part(owner, name, self._context, reporter)
+            if name not in loaded.live:
+                continue  # Its reader says so.
             self._shared[name] = (loaded.keys[name], loaded.live[name])
             self._step_load_seconds += loaded.seconds
             self.load_seconds += loaded.seconds

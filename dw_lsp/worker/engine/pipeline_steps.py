@@ -38,7 +38,7 @@ from dw_lsp.worker.engine.pipelines import (
     component_names,
     gather_components,
     is_automatic,
-    unused_keywords,
+    unused,
 )
 from dw_lsp.worker.engine.placement import place, set_state
 from dw_lsp.worker.engine.prepare import PreparedPipeline
@@ -82,7 +82,7 @@ def load_components(
     pipeline, loaded = _from_parts(prepared, shared, context, reporter)
     context.ledger.note_components(loaded.loaded, loaded.reused)
     pipeline.set_progress_bar_config(disable=True)
-    for name in unused_keywords(prepared.chosen, prepared.required.loading):
+    for name in unused(prepared.chosen, prepared.required):
         logger.warning("%s does not take %r; it has no effect", prepared.chosen.__name__, name)
     change_schedulers(pipeline, step, step.body, context.types)
     return pipeline, _with_adapters(prepared, pipeline, loaded, context, reporter)
@@ -133,6 +133,9 @@ def _from_parts(
     loaded = _gathered(prepared, wanted, context, reporter, keep)
     live, keys = dict(loaded.live), dict(loaded.keys)
     for name in prepared.reused:
+        if name not in shared:
+            message = f"the component {name!r} is reused, but the step that shares it has none"
+            raise InvalidInput(message, prepared.step.place("pipeline", "reused_components"), prepared.step.name)
         keys[name], live[name] = shared[name]
     found = Loaded(live, keys, loaded.loaded, loaded.reused, loaded.seconds)
     if required.single_file is not None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from dw_lsp.planning.ip_adapters import adapter_names
 from dw_lsp.planning.modular import MODULAR_SETTINGS, is_modular, load_components
-from dw_lsp.planning.requirements import NOT_COMPONENTS
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import TYPES
@@ -14,7 +13,8 @@ from dw_lsp.worker.engine.compiling import OPTIONS
 from dw_lsp.worker.engine.model_settings import MODEL_SETTINGS
 from dw_lsp.worker.engine.modular_support import check_modular_settings
 from dw_lsp.worker.engine.placement import OWN_SETTINGS
-from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse
+from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse, unknown
+from dw_lsp.workflow.format.pipeline import COMPONENT_NAMES
 from dw_lsp.workflow.resolved import ResolvedStep
 
 CONFIGURATION = frozenset(
@@ -121,11 +121,8 @@ def check_pipeline(step: ResolvedStep, options: RunOptions) -> None:
         path = ("pipeline", "configuration", "cache")
         raise refuse(step, path, f"a cache is of one of the types {', '.join(TYPES)}, not {cache.get('type')!r}")
     for key, value in body.items():
-        if key in PIPELINE:
-            continue
-        if key in NOT_COMPONENTS or not isinstance(value, dict) or "from_pretrained_arguments" not in value:
-            raise not_yet(step, ("pipeline", key), f"`{key}` of a pipeline")
-        _check_component(step, key, value, options)
+        if key not in PIPELINE and value is not None:  # One that is null is not there.
+            _check_member(step, key, value, options)
     _check_source(step, configuration, modular, options)
     for name in ("scheduler", "audio_scheduler"):
         _check_scheduler(step, name, body.get(name))
@@ -209,6 +206,21 @@ def _check_attention(
     if isinstance(backend, str) and "hub" in backend.lower() and not options.trust_remote_code:
         hint = "Use a backend that is installed, or set dw.security.trustRemoteCode."
         raise refuse(step, path, f"the attention backend {backend!r} would run code from the hub", hint)
+
+
+def _check_member(step: ResolvedStep, name: str, value: Value, options: RunOptions) -> None:
+    """What is no key of a pipeline is a component that it defines itself."""
+    path = ("pipeline", name)
+    if name == "remote_text_encoder":
+        raise not_yet(step, path, f"`{name}` of a pipeline")
+    if isinstance(value, dict) and "from_pretrained_arguments" in value:
+        _check_component(step, name, value, options)
+    elif isinstance(value, dict):
+        raise refuse(step, path, f"the component `{name}` needs `from_pretrained_arguments`, which say where it is")
+    elif name in COMPONENT_NAMES:
+        raise refuse(step, path, f"the component `{name}` should be an object")
+    else:
+        raise unknown(step, path, PIPELINE | set(COMPONENT_NAMES))
 
 
 def _check_component(step: ResolvedStep, name: str, value: Mapping[str, Value], options: RunOptions) -> None:

@@ -20,7 +20,6 @@ from dw_lsp.planning.loras import RequiredLora
 from dw_lsp.planning.requirements import RequiredComponent, RequiredPipeline, required_pipeline
 from dw_lsp.planning.taken_parts import lacks
 from dw_lsp.protocol import Component
-from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.components import Components, Resident, settle_garbage
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.modular import assemble_modular, is_modular, modular_class, shape_of
@@ -270,9 +269,10 @@ def call_parameters(chosen: Any) -> tuple[list[str], bool]:
     return [name for name in parameters if name not in ("self", "args", "kwargs")], anything
 
 
-def unused_keywords(chosen: Any, loading: Mapping[str, Value]) -> list[str]:
-    """Keywords of `from_pretrained` that neither this engine nor the pipeline class knows."""
+def unused(chosen: Any, required: RequiredPipeline) -> list[str]:
+    """What a step gives a pipeline that its class does not know: keywords of `from_pretrained`, whole components."""
     if is_automatic(chosen) or is_modular(chosen):
         return []
     modules, options = constructor_names(chosen)
-    return [name for name in loading if name not in LOADING_KEYWORDS and name not in modules and name not in options]
+    keywords = [name for name in required.loading if name not in LOADING_KEYWORDS | modules | options]
+    return keywords + [name for name in required.explicit if name not in modules]

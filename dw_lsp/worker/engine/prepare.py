@@ -272,16 +272,27 @@ def _names(step: ResolvedStep, settings: Mapping[str, Value], key: str) -> froze
 def _check_reused(step: ResolvedStep, pipelines: Mapping[str, PreparedPipeline]) -> None:
     if not pipelines[step.name].reused:
         return
-    offered = {name for other, prepared in pipelines.items() if other != step.name for name in prepared.shared}
-    for name in sorted(pipelines[step.name].reused - offered):
-        configuration = ("pipeline", "configuration", "reused_components")
-        path = configuration if configuration in step.places else ("pipeline", "reused_components")
-        raise refuse(
-            step,
-            path,
-            f"the component {name!r} is reused, but no earlier step shares it",
-            f"Add it to the `shared_components` of an earlier step; shared are {sorted(offered) or 'none'}.",
-        )
+    inside = ("pipeline", "configuration", "reused_components")
+    path = inside if inside in step.places else ("pipeline", "reused_components")
+    # The last step that shares a name is the one that it is taken from.
+    owners = {name: prepared for other, prepared in pipelines.items() if other != step.name for name in prepared.shared}
+    for name in sorted(pipelines[step.name].reused):
+        if name not in owners:
+            hint = f"Add it to the `shared_components` of an earlier step; shared are {sorted(owners) or 'none'}."
+            raise refuse(step, path, f"the component {name!r} is reused, but no earlier step shares it", hint)
+        if not _may_have(owners[name], name):
+            message = (
+                f"the component {name!r} is reused, but step {owners[name].step.name!r}, which shares it, has none"
+            )
+            has = sorted(part.name for part in owners[name].required.parts)
+            raise refuse(step, path, message, f"It has {', '.join(has) or 'none at all'}.")
+
+
+def _may_have(owner: PreparedPipeline, name: str) -> bool:
+    """Whether a pipeline has a component, as far as is known before its model is here and has been read."""
+    required = owner.required
+    unread = required.single_file is not None or (required.model_name is not None and required.model is None)
+    return unread or name in owner.reused or required.part(name) is not None
 
 
 def _check_reference(

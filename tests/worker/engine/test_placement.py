@@ -107,10 +107,10 @@ def test_the_precision_of_one_model_loads_that_one(worker: Any, make: Any, folde
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"unet": {"wings": True}}, "`wings` in `unet`"),
+        ({"unet": {"wings": True}}, "`unet` has no key `wings`"),
         ({"unet": {"attn_processor_type": "torch.nn.Linear"}}, "is no attention processor"),
         ({"unet": {"attn_processor_type": "os.getcwd"}}, "not allowed"),
-        ({"vae": {"attn_processor_type": "x"}}, "`attn_processor_type` in `vae`"),
+        ({"vae": {"attn_processor_type": "x"}}, "`vae` has no key `attn_processor_type`"),
         ({"group_offload": {"offload_type": "leaf_level"}, "offload": "model"}, "rule each other out"),
         ({"sdnq_optimize": "unet"}, "a list of component names"),
         ({"sdnq_optimize": ["wings"]}, "no component 'wings'"),

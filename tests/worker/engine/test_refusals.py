@@ -76,6 +76,39 @@ def test_what_is_not_done_yet_is_named(path: tuple[str, ...], value: Any, make: 
     assert error.hint or path[0] in ("from_pretrained_arguments", "arguments")
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "message", "hint"),
+    [
+        (("configuration", "ofload"), "model", "`configuration` has no key `ofload`", "Did you mean `offload`?"),
+        (("configuration", "foo"), None, "`configuration` has no key `foo`", "Remove it, or correct its name."),
+        (("shedule",), 1, "`pipeline` has no key `shedule`", "Did you mean `scheduler`?"),
+        (("controlnet",), "./controlnet", "the component `controlnet` should be an object", None),
+        (("painter",), {"configuration": {}}, "the component `painter` needs `from_pretrained_arguments`", None),
+    ],
+)  # fmt: skip
+def test_what_nobody_knows_is_unknown(path: Any, value: Any, message: str, hint: Any, make: Any, refused: Any) -> None:
+    error, place = refused(changed(make, path, value))
+    assert message in error.message and error.hint == hint
+    assert place and place != '"draw"'
+
+
+def test_an_unknown_key_of_a_result(make: Any, refused: Any) -> None:
+    step = make.drawing(1)
+    step["result"]["note"] = "for Anna"
+    error, _ = refused(make.workflow(step))
+    assert error.message == "`result` has no key `note`"
+
+
+def test_what_is_null_is_not_there(worker: Any, make: Any, tmp_path: Path) -> None:
+    step = make.drawing(1)
+    step["pipeline"].update(controlnet=None, remote_text_encoder=None)
+    step["pipeline"]["configuration"].update(generate=None, vae={"torch_dtype": None})
+    ended = worker.run(make.workflow(step), tmp_path, step="draw")
+    assert ended.outcome == "succeeded", ended.error
+    worker.send(ClearMemory(902))
+    worker.wait_for(MemoryReported, lambda each: each.request_id == 902)
+
+
 def test_an_attention_backend_that_would_be_downloaded_runs_foreign_code(make: Any, refused: Any) -> None:
     error, place = refused(changed(make, ("configuration", "attention_backend"), "flash_hub"))
     assert "code from the hub" in error.message and place == '"flash_hub"'
@@ -207,6 +240,28 @@ def test_a_seed_out_of_range(make: Any, refused: Any) -> None:
 def test_reused_but_never_shared(make: Any, refused: Any) -> None:
     error, place = refused(changed(make, ("configuration", "reused_components"), ["vae"]))
     assert "no earlier step shares it" in error.message and place == '["vae"]'
+
+
+def test_shared_by_a_step_that_does_not_have_it(make: Any, refused: Any) -> None:
+    first, second = make.drawing(1), make.drawing(1, name="again")
+    first["pipeline"]["shared_components"] = ["vae", "controlnet"]
+    second["pipeline"]["reused_components"] = ["controlnet"]
+    error, place = refused(make.workflow(first, second))
+    assert "'controlnet' is reused, but step 'draw', which shares it, has none" in error.message
+    assert error.step == "again" and place == '["controlnet"]' and "vae" in error.hint
+
+
+def test_a_component_that_the_class_does_not_take(worker: Any, make: Any, tmp_path: Path) -> None:
+    step = make.drawing(1)
+    step["pipeline"]["prompt_enhancer"] = {
+        "configuration": {"component_type": "AutoencoderKL"},
+        "from_pretrained_arguments": {"model_name": str(make.model), "subfolder": "vae"},
+    }
+    worker.run(make.workflow(step), tmp_path)
+    warned = [line.message for line in worker.heard(LogLine) if line.level == "warning"]
+    assert "StableDiffusionPipeline does not take 'prompt_enhancer'; it has no effect" in warned
+    worker.send(ClearMemory(903))
+    worker.wait_for(MemoryReported, lambda each: each.request_id == 903)
 
 
 def test_a_reference_to_a_released_pipeline(make: Any, refused: Any) -> None:
