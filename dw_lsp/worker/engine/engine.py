@@ -38,7 +38,7 @@ from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.worker.engine.loading import Loader
 from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
-from dw_lsp.worker.engine.prepare import prepare
+from dw_lsp.worker.engine.prepare import PreparedWorkflow, prepare
 from dw_lsp.worker.engine.profiling import profiled
 from dw_lsp.worker.engine.recalling import LARGEST_SEED
 from dw_lsp.worker.engine.run_context import Resources, RunContext

@@ -32,7 +32,7 @@ from dw_lsp.worker.engine.pipeline_steps import (
     load_part,
     ready_pipeline,
 )
-from dw_lsp.worker.engine.pipelines import Loaded
+from dw_lsp.worker.engine.pipelines import Loaded, key_of_made
 from dw_lsp.worker.engine.prepare import PreparedPipeline, PreparedWorkflow, prepare
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.publishing import Iteration, Publisher
@@ -272,9 +272,7 @@ class WorkflowRun:
             doing = f"{definer.required.class_name} cannot be loaded"
             raise StepFailed(doing, definer.step.name, place, error) from error
         self._note_loaded(loaded)
-        self._shared.update(
-            {name: (loaded.keys[name], loaded.live[name]) for name in definer.shared & loaded.live.keys()}
-        )
+        self._shared.update({name: loaded.shareable(name) for name in definer.shared & loaded.live.keys()})
         return ready_pipeline(pipeline, loaded, definer.step, context, relief)
 
     def _note_loaded(self, loaded: Loaded) -> None:
@@ -315,9 +313,10 @@ class WorkflowRun:
         }
         kept = later | {key for key, _ in self._shared.values()}
         if step.name in pipelines:
-            for part in pipelines[step.name].required.parts:
-                if part.key not in kept:
-                    self._context.resources.components.drop(part.key)
+            own = {part.name: part.key for part in pipelines[step.name].required.parts}
+            for key in (*own.values(), key_of_made(own)):
+                if key is not None and key not in kept:
+                    self._context.resources.components.drop(key)
 
     def _release_models(self) -> None:
         """Forget what tasks have loaded, in this run or before."""

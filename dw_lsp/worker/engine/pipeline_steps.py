@@ -38,7 +38,9 @@ from dw_lsp.worker.engine.pipelines import (
     component_names,
     gather_components,
     is_automatic,
+    keep_made,
     unused,
+    with_made,
 )
 from dw_lsp.worker.engine.placement import place, set_state
 from dw_lsp.worker.engine.prepare import PreparedPipeline
@@ -137,10 +139,13 @@ def _from_parts(
             message = f"the component {name!r} is reused, but the step that shares it has none"
             raise InvalidInput(message, prepared.step.place("pipeline", "reused_components"), prepared.step.name)
         keys[name], live[name] = shared[name]
-    found = Loaded(live, keys, loaded.loaded, loaded.reused, loaded.seconds)
+    loaded = dataclasses.replace(loaded, live=live, keys=keys)
     if required.single_file is not None:
-        return from_single_file(prepared, found, context, reporter)
-    return assemble(chosen, required, live, context.loader, context.types, prepared.step), found
+        return from_single_file(prepared, loaded, context, reporter)
+    components = context.resources.components
+    loaded, started = with_made(loaded, components), time.monotonic()
+    pipeline = assemble(chosen, required, loaded.live, context.loader, context.types, prepared.step)
+    return pipeline, keep_made(pipeline, loaded, components, time.monotonic() - started)
 
 
 def load_part(prepared: PreparedPipeline, name: str, context: RunContext, reporter: StepReporter) -> Loaded:

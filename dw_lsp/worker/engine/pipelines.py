@@ -8,7 +8,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from dw_lsp.worker.engine.modular import assemble_modular, is_modular, modular_c
 from dw_lsp.worker.engine.room import Room
 from dw_lsp.worker.engine.schedulers import defined_schedulers, fresh_schedulers
 from dw_lsp.worker.engine.trusted_types import TrustedTypes
+from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,8 @@ LOADING_KEYWORDS = frozenset(
 class Loaded:
     """What a pipeline is made of: its components by name, which of them had to be loaded, and how long it took.
 
-    `loras` and `ip_adapter` are those that its calls want; its models have them already.
+    `loras` and `ip_adapter` are those that its calls want; its models have them already. `originals` are components,
+    with their keys, in whose place the pipeline has a model that it has made of them.
     """
 
     live: Mapping[str, Any]
@@ -51,6 +53,11 @@ class Loaded:
     seconds: float
     loras: tuple[RequiredLora, ...] = ()
     ip_adapter: RequiredIpAdapter | None = None
+    originals: Mapping[str, tuple[str, Any]] = field(default_factory=dict)
+
+    def shareable(self, name: str) -> tuple[str, Any]:
+        """The key and the component of that name, for pipelines of other steps."""
+        return self.originals.get(name) or (self.keys[name], self.live[name])
 
 
 #: Told before each component is loaded: its name, how many are loaded already, how many have to be.
@@ -143,6 +150,45 @@ def _inside(model: torch.nn.Module, path: str, name: str) -> Any:
         return model.get_submodule(path)
     except AttributeError as error:
         raise InvalidInput(f"{name} has no part {path!r}") from error
+
+
+#: What a pipeline makes one model of, and keeps nothing of: the frames' denoiser, of a picture's and what moves it.
+_MADE_OF = ("unet", "motion_adapter")
+
+
+def with_made(loaded: Loaded, components: Components) -> Loaded:
+    """With the model that a pipeline makes of two components in the place of the first, if it is in memory."""
+    key = key_of_made(loaded.keys)
+    found = None if key is None else components.get(key)
+    return loaded if key is None or found is None else _exchanged(loaded, key, found)
+
+
+def keep_made(pipeline: Any, loaded: Loaded, components: Components, seconds: float) -> Loaded:
+    """Keep a model that a pipeline has just made of two components: with many layers, that takes as long as a load.
+
+    Arguments: `seconds` is what it took.
+    """
+    made, key = getattr(pipeline, _MADE_OF[0], None), None if loaded.originals else key_of_made(loaded.keys)
+    if key is None or made is loaded.live[_MADE_OF[0]] or not isinstance(made, torch.nn.Module):
+        return loaded
+    made.requires_grad_(False)
+    resident = components.add(key, _MADE_OF[0], made, seconds)
+    settle_garbage()
+    return _exchanged(loaded, key, resident)
+
+
+def key_of_made(keys: Mapping[str, str]) -> str | None:
+    """The key of the model that a pipeline makes of two of its components. Arguments: the keys of these by name."""
+    if not all(name in keys for name in _MADE_OF):
+        return None
+    return component_key(_MADE_OF[0], "made", " ".join(keys[name] for name in _MADE_OF), {})
+
+
+def _exchanged(loaded: Loaded, key: str, made: Resident) -> Loaded:
+    name = _MADE_OF[0]
+    originals = {name: (loaded.keys[name], loaded.live[name])}
+    live, keys = {**loaded.live, name: made.live}, {**loaded.keys, name: key}
+    return replace(loaded, live=live, keys=keys, originals=originals)
 
 
 def pipeline_class(required: RequiredPipeline, types: TrustedTypes) -> Any:

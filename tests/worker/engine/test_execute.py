@@ -7,7 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import pytest
+import torch
 from PIL import Image
 
 from dw_lsp.protocol import MemoryReported, PreviewMade, RunBegan, RunEnded, StepEnded, StepProgress
@@ -104,6 +106,35 @@ def test_release_gives_the_components_back(worker: Any, make: Any, tmp_path: Pat
     ended = worker.run(make.workflow({**make.drawing(1), "release_pipeline": True}), tmp_path)
     used = {part.key for part in (*ended.loaded, *ended.reused)}
     assert len(used) == 4 and not used & {part.key for part in ended.memory.components}
+
+
+@pytest.mark.filterwarnings("ignore")  # Of a scheduler made for a model of pictures.
+def test_a_model_that_a_pipeline_makes_of_two_is_made_once(worker: Any, make: Any, tmp_path: Path) -> None:
+    config = json.loads((make.model / "unet" / "config.json").read_text())
+    torch.manual_seed(0)
+    diffusers.MotionAdapter(
+        config["block_out_channels"], motion_layers_per_block=1, motion_mid_block_layers_per_block=1,
+        motion_num_attention_heads=2, motion_norm_num_groups=4, motion_max_seq_length=4,
+    ).save_pretrained(tmp_path / "motion")  # fmt: skip
+    moving = make.drawing(1, "move", "AnimateDiffPipeline", num_frames=2, width=32, height=32)
+    moving["pipeline"]["motion_adapter"] = {
+        "configuration": {"component_type": "MotionAdapter"},
+        "from_pretrained_arguments": {"model_name": "./motion", "torch_dtype": "torch.float32"},
+    }
+    moving["pipeline"]["configuration"]["shared_components"] = ["unet"]
+    moving["result"] = {"content_type": "image/gif"}
+    still = make.drawing(1)
+    still["pipeline"]["configuration"]["reused_components"] = ["unet"]
+    runs = [
+        worker.run(make.workflow(moving, still, seed=3), tmp_path, output_directory=str(tmp_path / where))
+        for where in "ab"
+    ]
+    assert [each.outcome for each in runs] == ["succeeded", "succeeded"], runs[-1].error
+    made = [[part for part in each.memory.components if part.class_name == "UNetMotionModel"] for each in runs]
+    assert len(made[0]) == 1 and made[0][0].seconds == made[1][0].seconds
+    assert digests(runs[0]) == digests(runs[1]) and runs[1].loaded == ()
+    released = worker.run(make.workflow({**moving, "release_pipeline": True}, seed=4), tmp_path)
+    assert "UNetMotionModel" not in {part.class_name for part in released.memory.components}
 
 
 # ---------------------------------------------------------------- seeds and bytes
