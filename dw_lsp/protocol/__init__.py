@@ -1,6 +1,6 @@
 """What passes between supervisor and worker. Standard library only: the worker may have nothing else."""
 
-from dw_lsp.protocol.frames import HEADER, LARGEST_FRAME, MalformedMessage, decode, encode, frame_length
+from dw_lsp.protocol.frames import HEADER, LARGEST_FRAME, SUPERVISOR, MalformedMessage, decode, encode, frame_length
 from dw_lsp.protocol.messages import (
     PROTOCOL_VERSION,
     Activate,
@@ -46,6 +46,7 @@ __all__ = [
     "HEADER",
     "LARGEST_FRAME",
     "PROTOCOL_VERSION",
+    "SUPERVISOR",
     "Activate",
     "Advanced",
     "Cancel",

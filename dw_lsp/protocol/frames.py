@@ -16,6 +16,8 @@ from dw_lsp.protocol.messages import Message
 
 HEADER = struct.Struct(">I")
 LARGEST_FRAME = 64 * 1024 * 1024
+#: The variable in which a worker finds the supervisor's process id: a worker whose parent is another has a wrapper.
+SUPERVISOR = "DW_SUPERVISOR"
 
 
 class MalformedMessage(Exception):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dw_lsp
+from dw_lsp.protocol import SUPERVISOR
 from dw_lsp.settings import Settings
 
 #: Executed by path, so that nothing of ours has to be installed in the worker's Python.
@@ -58,6 +59,7 @@ def worker_command(settings: Settings, environ: Mapping[str, str]) -> WorkerComm
                 environment.pop(name, None)
         arguments = (python, str(LAUNCHER))
     environment["PYTHONUNBUFFERED"] = "1"
+    environment[SUPERVISOR] = str(os.getpid())
     environment.update(settings.worker.environment)
     return WorkerCommand(arguments, environment)
 

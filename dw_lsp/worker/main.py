@@ -43,7 +43,7 @@ from dw_lsp.protocol import (
 from dw_lsp.worker import standby
 from dw_lsp.worker.cancellation import Cancellation
 from dw_lsp.worker.channel import Channel
-from dw_lsp.worker.orphans import end_with_parent, leave_interrupts_to_the_parent
+from dw_lsp.worker.orphans import end_with_parent, leave_interrupts_to_the_parent, watch_input
 from dw_lsp.worker.printed import LogHandler, Printed, flush_native_output, take_over_standard_streams
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ def main(standing_by: bool = False) -> int:
         faulthandler.register(signal.SIGUSR1, transport.errors)
     leave_interrupts_to_the_parent()
     end_with_parent(parent)
+    watch_input(transport.incoming, parent)
     channel = Channel(transport.incoming, transport.outgoing, functools.partial(leave, 0))
     channel.send(Hello(PROTOCOL_VERSION, os.getpid(), sys.executable, platform.python_version()))
     worker = Worker(channel, transport.errors, began)

@@ -93,7 +93,8 @@ def test_the_environment_is_ours_and_the_user_s() -> None:
     command = worker_command(
         settings(environment={"HF_HOME": "/models", "PATH": "/theirs"}), {"PATH": "/ours", "A": "1"}
     )
-    assert command.environment == {"PATH": "/theirs", "A": "1", "HF_HOME": "/models", "PYTHONUNBUFFERED": "1"}
+    ours = {"PYTHONUNBUFFERED": "1", "DW_SUPERVISOR": str(os.getpid())}
+    assert command.environment == {"PATH": "/theirs", "A": "1", "HF_HOME": "/models", **ours}
 
 
 def test_another_python_does_not_get_the_places_of_ours(environment_folder: Path) -> None:

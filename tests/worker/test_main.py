@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -219,6 +220,37 @@ def test_a_worker_does_not_outlive_a_killed_parent() -> None:
     os.close(to_worker)
     os.close(incoming)
     assert time.monotonic() - began < 3
+
+
+#: Native code that holds the interpreter's lock, inside of an import.
+STUCK = """
+import ctypes, os
+os.write(2, b"stuck\\n")
+ctypes.PyDLL(None).pause()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a job object ends the tree there")
+@pytest.mark.parametrize("wrapper", [("sh", "-c", '"$@"; true', "sh"), ("setsid", "-w"), ()])
+@pytest.mark.parametrize("how", ["stuck", "stopped"])
+def test_a_worker_that_can_hear_nothing_ends_with_its_input(
+    how: str, wrapper: tuple[str, ...], start_worker: Any, tmp_path: Path
+) -> None:
+    if wrapper and shutil.which(wrapper[0]) is None:
+        pytest.skip(f"there is no {wrapper[0]}")
+    (tmp_path / "torch.py").write_text(STUCK)
+    worker = start_worker((*wrapper, sys.executable, str(LAUNCHER)), PYTHONPATH=str(tmp_path))
+    pid = worker.wait_for(Hello).pid
+    while b"stuck" not in worker.complaints:
+        time.sleep(0.01)
+    if how == "stopped":
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    worker.process.stdin.close()  # As it is when the supervisor is gone, however it went.
+    with pytest.raises(AssertionError, match="the worker ended"):
+        worker.wait_for(Ready, seconds=5)
+    assert time.monotonic() - began < 1.5  # 0.5 s on a machine that has nothing else to do.
+    worker.process.wait(5)
 
 
 def test_ctrl_c_is_left_to_the_supervisor(worker: Any) -> None:
