@@ -73,9 +73,9 @@ def forget_packages() -> None:
         known.cache_clear()
 
 
-def pip_install(module: str) -> str:
-    """The command, for people, that brings a module."""
-    return f"pip install {DISTRIBUTIONS.get(module, module)}"
+def pip_install(*modules: str) -> str:
+    """The command, for people, that brings modules."""
+    return " ".join(["pip install", *(DISTRIBUTIONS.get(module, module) for module in modules)])
 
 
 def _is_this(python: str) -> bool:

@@ -7,6 +7,7 @@ import dataclasses
 from dw_lsp.protocol import MemoryReport, RunError, RunOutcome
 from dw_lsp.supervisor.events import WorkerExit
 from dw_lsp.supervisor.life import Ending, Purpose, RefuseRuns
+from dw_lsp.supervisor.stacks import package_of
 
 _MEMORY_HINT = (
     "If the system ran out of memory: smaller pictures, fewer at once, a smaller dtype or offloading need less. "
@@ -60,22 +61,29 @@ _WANTED: dict[Purpose, str] = {
 }
 
 
-def explain_exit(ending: Ending | None, exit: WorkerExit) -> WorkerExit:
-    """The exit with the reason that we know better than the operating system: when we ended the worker ourselves."""
-    if ending is None:
-        return exit
+def explain_exit(ending: Ending | None, exit: WorkerExit, words: str | None = None) -> WorkerExit:
+    """The exit with the reason that we know better than the operating system: when we ended the worker ourselves.
+
+    Arguments: `words` are the last of a worker that was not ready yet; it may have died of what they name.
+    """
+    reason = exit.reason if ending is None else _reason(ending, exit)
+    by_itself = ending is None or ending.purpose in ("channelClosed", "startLimit")
+    if by_itself and words:
+        reason = f"{reason} The last that it said: {words.rstrip('.')}."
+    return dataclasses.replace(exit, reason=reason)
+
+
+def _reason(ending: Ending, exit: WorkerExit) -> str:
     by = f" ({exit.signal})" if exit.signal else ""
     if ending.purpose in _WANTED:
-        reason = f"{_WANTED[ending.purpose]}{by}."
-    elif ending.purpose == "timedOut":
-        reason = f"{ending.reason} The worker was ended{by}."
-    elif ending.purpose == "channelClosed":
-        reason = _after_its_channel(ending, exit)
-    elif ending.purpose == "broken":
-        reason = f"The worker does not keep to the protocol, so it was ended{by}: {ending.reason}."
-    else:
-        reason = ending.reason
-    return dataclasses.replace(exit, reason=reason)
+        return f"{_WANTED[ending.purpose]}{by}."
+    if ending.purpose == "timedOut":
+        return f"{ending.reason} The worker was ended{by}."
+    if ending.purpose == "channelClosed":
+        return _after_its_channel(ending, exit)
+    if ending.purpose == "broken":
+        return f"The worker does not keep to the protocol, so it was ended{by}: {ending.reason}."
+    return ending.reason
 
 
 def _after_its_channel(ending: Ending, exit: WorkerExit) -> str:
@@ -123,12 +131,18 @@ def what_was_lost(memory: MemoryReport | None) -> str:
     return f"Lost with it: the loaded models ({names}; {shown}), which the next run loads anew. {kept}"
 
 
-def refusal(refused: RefuseRuns, exit: WorkerExit | None) -> RunError:
-    """Why no worker comes for a run. Arguments: the reason that is known; how the last worker ended."""
+def refusal(refused: RefuseRuns, exit: WorkerExit | None, stack: str | None = None) -> RunError:
+    """Why no worker comes for a run.
+
+    Arguments: the reason that is known; how the last worker ended; the stack that tells where it died, if there is one.
+    """
     if not refused.tell_exit or exit is None:
         return RunError(refused.reason, "NoWorker", hint=refused.hint)
-    stack = "\n".join(exit.stderr_tail) or None
-    return RunError(f"{refused.reason} {exit.reason}", "NoWorker", traceback=stack, hint=refused.hint)
+    package = package_of(stack) if stack else None
+    mend = f"It died in {package}; installing that anew in the worker's Python may mend it." if package else ""
+    hint = " ".join(part for part in (mend, refused.hint) if part) or None
+    stack = stack or "\n".join(exit.stderr_tail) or None
+    return RunError(f"{refused.reason} {exit.reason}", "NoWorker", traceback=stack, hint=hint)
 
 
 def timed_out(reason: str, place: str, traceback: str | None = None) -> RunError:

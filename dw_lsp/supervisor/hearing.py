@@ -78,6 +78,7 @@ class Hearing:
         self.started, self.exited, self._stack = started, exited, stack
         self.hello: Hello | None = None
         self.ready: Ready | None = None
+        self.starting_with: str | None = None  # The last that it said it would do before it is ready.
         self._heard: dict[type, Callable[[Any], None]] = {
             Hello: self._hello,
             Ready: self._ready,
@@ -132,7 +133,7 @@ class Hearing:
         self._happened(life.Heard())
 
     def _ready(self, message: Ready) -> None:
-        self.ready = message
+        self.ready, self.starting_with = message, None
         self._happened(life.BecameReady())
 
     def _start_failed(self, message: StartFailed) -> None:
@@ -154,6 +155,8 @@ class Hearing:
         self._requests.answer(message)
 
     def _log_line(self, message: LogLine) -> None:
+        if self.ready is None:
+            self.starting_with = message.message
         level: LogLevel = next((level for level in _LEVELS if level == message.level), "info")
         self._tell(Log(level, message.message, message.run_id))
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 _HEAD = re.compile(r"(Current thread|Thread) 0x[0-9a-f]+.*\(most recent call first\):")
 _FATAL = "Fatal Python error:"
 _FRAME = "  "
+#: The installed package that a frame belongs to.
+_PACKAGE = re.compile(r'^  File ".*[/\\](?:site|dist)-packages[/\\](\w+)')
 #: Frames of the engine's `computing_thread`: of who waits, and of who computes.
 _WAITS, _COMPUTES = (re.compile(rf'computing_thread\.py", line \d+ in {name}$') for name in ("call", "_work"))
 
@@ -20,6 +22,12 @@ def place_of_death(lines: Sequence[str]) -> str | None:
     blocks = _blocks(lines[begin:])
     own = next((frames for head, frames in blocks if head.startswith("Current")), None)
     return "\n".join([lines[begin], *(own or ())])
+
+
+def package_of(stack: str) -> str | None:
+    """The installed package whose code stands innermost in a stack; `None` when there is none."""
+    found = (_PACKAGE.match(line) for line in stack.splitlines())
+    return next((match[1] for match in found if match), None)
 
 
 def place_of_main_thread(lines: Sequence[str]) -> str | None:

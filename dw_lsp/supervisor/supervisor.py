@@ -260,7 +260,7 @@ class Supervisor:
         self._tell(self._runs.close_current(outcome, error, self._now(), known))
 
     def _refuse_runs(self, refused: life.RefuseRuns) -> None:
-        error = refusal(refused, self._exit)
+        error = refusal(refused, self._exit, self._stack())
         if not self._runs.any_waiting:
             self._tell(Log("error", life.with_hint(error.message, error.hint)))
         for finished in self._runs.close_all_waiting("failed", error, self._now(), self._memory.known):
@@ -314,7 +314,7 @@ class Supervisor:
         self._tell_state()
 
     def _exited(self, exit: WorkerExit) -> None:
-        self._exit = explain_exit(self._life.ending, exit)
+        self._exit = explain_exit(self._life.ending, exit, self._hearing.starting_with)
         self._requests.give_up(no_worker("crashed", self._exit))
         self._apply(life.Died())
 

@@ -13,9 +13,9 @@ import time
 from dw_lsp.protocol import SUPERVISOR
 
 #: How long a worker whose input has ended may take to leave by itself. Seconds.
-GRACE = 0.2
+GRACE = 0.15
 #: How often the input is looked at, in seconds. It is not waited for: some systems wake up for what is to be read.
-LOOK = 0.1
+LOOK = 0.05
 _PR_SET_PDEATHSIG = 1
 _GONE = 0 if sys.platform == "win32" else select.POLLHUP | select.POLLERR | select.POLLNVAL
 #: What a watcher may have inherited and must not keep open lies below this.

@@ -13,6 +13,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
+from dw_lsp.catalog.environment import pip_install
 from dw_lsp.catalog.store import cache_folder
 
 #: Imported in this order; each brings most of what the next needs.
@@ -42,55 +43,85 @@ def import_libraries(log: Callable[[str, str], None]) -> dict[str, str]:
 
     Arguments: `log` receives a level and a line. Raises `CannotStart` when torch or diffusers is missing or broken.
     """
-    missing = [name for name in REQUIRED if importlib.util.find_spec(name) is None]
+    missing = [name for name in REQUIRED if not _is_there(name)]
     if missing:
         raise CannotStart(
             f"{sys.executable} has no {' and no '.join(missing)}",
-            f"{_install(missing)}  (or set dw.worker.python to a Python that has them)",
+            f"{_install(*missing)}  (or set dw.worker.python to a Python that has them)",
         )
     # What is compiled is kept for later workers, and does not lie among the temporary files.
     kept = {"TORCHINDUCTOR_CACHE_DIR": str(cache_folder() / "compiled")}
     for name, value in {**THREADING, **kept}.items():
         os.environ.setdefault(name, value)
-    _import("torch")
-    if importlib.util.find_spec("transformers") is None:
-        log(
-            "warning",
-            f"{sys.executable} has no transformers: most pipelines will not load. {_install(['transformers'])}",
-        )
+    _import("torch", log)
+    if _is_there("transformers"):
+        _import("transformers", log)
     else:
-        _import("transformers")
-    _import("diffusers")
-    _import("diffusers.pipelines.pipeline_utils")
+        log(
+            "warning", f"{sys.executable} has no transformers: most pipelines will not load. {_install('transformers')}"
+        )
+    _import("diffusers", log)
+    _import("diffusers.pipelines.pipeline_utils", log)
     _quiet_the_libraries()
-    # What most image pipelines share is imported with this one, in a few hundredths of a second.
-    getattr(sys.modules["diffusers"], "StableDiffusionPipeline", None)
+    _warm_up(log)
     return versions()
 
 
-def _import(name: str) -> None:
+def _is_there(name: str) -> bool:
+    """Whether it can be imported: a folder without sources, as an uninstallation may leave it, cannot."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None and spec.origin is not None
+
+
+def _import(name: str, log: Callable[[str, str], None]) -> None:
+    # Native code may end the process inside: these are then the last words, and name the library.
+    log("debug", f"importing {name}")
     try:
         importlib.import_module(name)
-    except Exception as error:
-        library = name.partition(".")[0]
+    except (Exception, SystemExit) as error:
+        library, cause = name.partition(".")[0], _cause(error)
         raise CannotStart(
-            f"{library} in {sys.executable} cannot be imported: {type(error).__name__}: {error}",
-            _remedy(error, library),
+            f"{library} in {sys.executable} cannot be imported: {type(cause).__name__}: {cause}",
+            _remedy(cause, library),
         ) from error
 
 
-def _remedy(error: Exception, library: str) -> str:
+def _warm_up(log: Callable[[str, str], None]) -> None:
+    """What most image pipelines share is imported with this one, in a few hundredths of a second."""
+    log("debug", "importing StableDiffusionPipeline")
+    try:
+        getattr(sys.modules["diffusers"], "StableDiffusionPipeline", None)
+    except (Exception, SystemExit) as error:
+        cause = _cause(error)
+        told = f"Many pipelines of diffusers cannot be imported: {type(cause).__name__}: {cause}"
+        log("warning", f"{told}. {_remedy(cause, 'diffusers')}")
+
+
+def _cause(error: BaseException) -> BaseException:
+    """The import that failed first: libraries that import lazily wrap it in an error of another kind."""
+    found, next_one = error, error.__cause__
+    while next_one is not None:
+        if isinstance(next_one, ImportError):
+            found = next_one
+        next_one = next_one.__cause__
+    return found
+
+
+def _remedy(error: BaseException, library: str) -> str:
     """What to install: what is missing, or what does not fit, where the error names it; else the library itself."""
     named = (error.name or "").partition(".")[0] if isinstance(error, ImportError) else ""
-    if isinstance(error, ModuleNotFoundError) and named and named != library:
-        return f"{library} needs {named}: {_install([named])}"
-    if named and named != library:
-        return f"{named} does not fit to {library}: {_install([library, named])} --upgrade"
-    return f"Install it again: {_install([library])} --force-reinstall"
+    if not named or named == library:
+        return f"Install it again: {_install(library)} --force-reinstall"
+    if isinstance(error, ModuleNotFoundError) and not _is_there(named):
+        return f"{library} needs {named}: {_install(named)}"
+    return f"{named} does not fit to {library}: {_install(library, named)} --upgrade"
 
 
-def _install(packages: list[str]) -> str:
-    return f"{sys.executable} -m pip install {' '.join(packages)}"
+def _install(*modules: str) -> str:
+    return f"{sys.executable} -m {pip_install(*modules)}"
 
 
 def versions() -> dict[str, str]:

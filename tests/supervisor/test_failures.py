@@ -82,6 +82,23 @@ def test_a_refusal_after_crashes_tells_the_last_of_them() -> None:
     assert (error.hint, error.traceback) == ("Restart it.", "one\ntwo")
 
 
+def test_a_refusal_names_the_package_that_died() -> None:
+    stack = """Fatal Python error: Segmentation fault
+  File "/venv/lib/python3.11/site-packages/numpy/_core/multiarray.py", line 1 in <module>
+  File "<frozen importlib._bootstrap>", line 241 in _call_with_frames_removed
+  File "/venv/lib/python3.11/site-packages/torch/__init__.py", line 7 in <module>"""
+    error = refusal(RefuseRuns("Five times.", "Restart it.", tell_exit=True), KILLED, stack)
+    assert error.hint == "It died in numpy; installing that anew in the worker's Python may mend it. Restart it."
+    assert error.traceback == stack
+
+
+def test_what_a_worker_was_about_to_do_at_its_start_is_told() -> None:
+    exit = describe_exit(7, ())
+    told = "The worker ended with exit code 7. The last that it said: importing torch."
+    assert explain_exit(None, exit, "importing torch").reason == told
+    assert explain_exit(Ending("restart", "leaving"), exit, "importing torch").reason == "The worker was restarted."
+
+
 def test_a_refusal_for_another_reason_tells_no_old_story() -> None:
     error = refusal(RefuseRuns("torch is missing.", "Install it."), KILLED)
     assert (error.message, error.hint, error.traceback) == ("torch is missing.", "Install it.", None)

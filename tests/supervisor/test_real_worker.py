@@ -77,6 +77,20 @@ async def test_a_hang_that_holds_the_interpreters_lock_is_told_with_its_place(ma
     assert "steps are kept" in finished.error.hint
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such signals")
+async def test_native_death_in_an_import_names_the_package(make_front: Any, tmp_path: Path) -> None:
+    packages = tmp_path / "site-packages"
+    (packages / "torch").mkdir(parents=True)
+    (packages / "torch" / "__init__.py").write_text("import ctypes; ctypes.string_at(0)")
+    worker = {"command": (), "environment": {"PYTHONPATH": str(packages)}}
+    front = make_front({}, Limits(pause=0.01, spare=None), worker=worker)
+    finished = await front.finished(front.supervisor.submit(request(drawing(1), tmp_path)))
+    assert finished.outcome == "failed" and "SIGSEGV" in finished.error.message
+    assert finished.error.message.endswith("The last that it said: importing torch.")
+    assert finished.error.hint.startswith("It died in torch; installing that anew")
+    assert "torch/__init__.py" in finished.error.traceback
+
+
 SERVER = """
 import asyncio, os, sys, time
 sys.path.insert(0, {root!r})

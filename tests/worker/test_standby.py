@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -54,17 +56,30 @@ def test_warnings_and_records_come_through_one_handler(logging_as_it_was: None) 
     assert [record.getMessage() for record in records] == ["UserWarning: be careful", "hello"]
 
 
+WRAPPED = RuntimeError("Failed to import diffusers.loaders.peft because of the following error")
+WRAPPED.__cause__ = ImportError("cannot import name 'x' from 'transformers.utils'", name="transformers.utils")
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
         (
-            ModuleNotFoundError("No module named 'filelock'", name="filelock"),
-            "needs filelock: {python} -m pip install filelock",
+            ModuleNotFoundError("No module named 'no_such_lock'", name="no_such_lock"),
+            "needs no_such_lock: {python} -m pip install no_such_lock",
+        ),
+        (
+            ModuleNotFoundError("No module named 'note_seq'", name="note_seq"),
+            "needs note_seq: {python} -m pip install note-seq",
+        ),
+        (
+            ModuleNotFoundError("No module named 'packaging.new'", name="packaging.new"),
+            "packaging does not fit to diffusers: {python} -m pip install diffusers packaging --upgrade",
         ),
         (
             ImportError("cannot import name 'x' from 'huggingface_hub.utils'", name="huggingface_hub.utils"),
             "huggingface_hub does not fit to diffusers: {python} -m pip install diffusers huggingface_hub --upgrade",
         ),
+        (WRAPPED, "transformers does not fit to diffusers: {python} -m pip install diffusers transformers --upgrade"),
         (
             OSError("libcudart.so.12: cannot open shared object file"),
             "Install it again: {python} -m pip install diffusers",
@@ -72,4 +87,47 @@ def test_warnings_and_records_come_through_one_handler(logging_as_it_was: None) 
     ],
 )
 def test_an_import_that_fails_names_the_package_at_fault(error: Exception, told: str) -> None:
-    assert told.format(python=sys.executable) in standby._remedy(error, "diffusers")
+    assert told.format(python=sys.executable) in standby._remedy(standby._cause(error), "diffusers")
+
+
+@pytest.fixture
+def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Makes a package `no_such_thing` that does this when it is imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(code: str) -> None:
+        (tmp_path / "no_such_thing").mkdir()
+        (tmp_path / "no_such_thing" / "__init__.py").write_text(code)
+
+    yield make
+    sys.modules.pop("no_such_thing", None)
+
+
+def test_a_library_that_exits_does_not_end_the_worker(broken: Callable[[str], None]) -> None:
+    broken("raise SystemExit('accept the licence first')")
+    lines: list[str] = []
+    with pytest.raises(standby.CannotStart, match="accept the licence first") as refused:
+        standby._import("no_such_thing", lambda level, line: lines.append(line))
+    assert "-m pip install no_such_thing --force-reinstall" in refused.value.hint
+    assert lines == ["importing no_such_thing"]
+
+
+def test_what_an_uninstallation_left_is_no_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "no_such_thing").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(standby, "REQUIRED", ("torch", "no_such_thing"))
+    with pytest.raises(standby.CannotStart, match="has no no_such_thing"):
+        standby.import_libraries(lambda level, line: None)
+
+
+def test_what_is_only_imported_ahead_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Diffusers(types.ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise WRAPPED
+
+    monkeypatch.setitem(sys.modules, "diffusers", Diffusers("diffusers"))
+    told: list[tuple[str, str]] = []
+    standby._warm_up(lambda level, line: told.append((level, line)))
+    [warning] = [line for level, line in told if level == "warning"]
+    assert "cannot import name 'x' from 'transformers.utils'" in warning
+    assert warning.endswith("-m pip install diffusers transformers --upgrade")
