@@ -307,6 +307,27 @@ def test_ctrl_c_cancels_a_run_and_the_worker_stays(tmp_path) -> None:
     assert terminal.end() == 0
 
 
+@on_a_terminal
+def test_ctrl_c_ends_what_a_command_waits_for_and_never_the_prompt(flow) -> None:
+    (flow.parent / "torch.py").write_text("import time; time.sleep(60)", encoding="utf-8")
+    environment = json.dumps({"PYTHONPATH": str(flow.parent)})
+    terminal = Terminal(flow.parent, "codes.dw.json", DW_WORKER_PREWARM="onOpen", DW_WORKER_ENVIRONMENT=environment)
+    terminal.wait_for("worker starting")
+    for command in ("memory", "clear", "restart", "run"):
+        terminal.ready()
+        terminal.type(f"{command}\n")
+        terminal.wait_for(f"dw> {command}", whole=True)
+        time.sleep(0.5)  # It waits for the worker, which imports for a minute.
+        terminal.type("typed meanwhile\x03")
+        terminal.wait_for("cancelled after" if command == "run" else "interrupted")
+        assert not any("typed meanwhile" in line for line in terminal.lines)
+        terminal.screen.reset()
+        terminal.type("\x03")
+    terminal.ready()
+    terminal.type("exit\n")
+    assert terminal.end() == 0
+
+
 # ---------------------------------------------------------------- words
 
 

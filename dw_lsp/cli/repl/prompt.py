@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +26,10 @@ REFRESHED = 0.5
 
 
 def converse(commands: Commands, session: Session) -> None:
-    """Read and carry out lines until `exit` or Ctrl-D. Ctrl-C at the prompt drops the line that is being typed."""
+    """Read and carry out lines until `exit` or Ctrl-D.
+
+    Ctrl-C at the prompt drops the line that is being typed; while a command waits, it drops the command.
+    """
     print(GREETING)
     prompt: PromptSession[str] = PromptSession(
         "dw> ",
@@ -43,8 +48,33 @@ def converse(commands: Commands, session: Session) -> None:
             continue
         except EOFError:
             return
-        if commands.onecmd(line):
+        try:
+            with _keys_unseen():
+                is_over = commands.onecmd(line)
+        except KeyboardInterrupt:
+            tell("interrupted")
+            continue
+        if is_over:
             return
+
+
+@contextlib.contextmanager
+def _keys_unseen() -> Iterator[None]:
+    """What is typed while a command goes on does not stand in the midst of what it says; the next prompt has it."""
+    if sys.platform == "win32":
+        yield
+        return
+    import termios
+
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    unseen = [*before]
+    unseen[3] &= ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSANOW, unseen)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, before)
 
 
 class _Completer(Completer):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import itertools
+import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,17 +66,12 @@ class Session:
         return self._wait(answer())
 
     def run(self, request: RunRequest, path: Path) -> RunFinished:
-        """Run a workflow and show how it goes. Ctrl-C cancels it; once more, without asking the worker."""
-        future = asyncio.run_coroutine_threadsafe(self._finished(request, path), self._loop)
-        force = False
-        while True:
-            try:
-                return future.result()
-            except KeyboardInterrupt:
-                if not force:
-                    print("cancelling; Ctrl-C once more does not wait", file=sys.stderr, flush=True)
-                self._loop.call_soon_threadsafe(functools.partial(self._supervisor.cancel, force=force))
-                force = True
+        """Run a workflow and show how it goes. Ctrl-C cancels it; once more, without asking the worker.
+
+        Called on the main thread, which hears Ctrl-C.
+        """
+        with self._interrupts():
+            return self._wait(self._finished(request, path))
 
     def close(self) -> None:
         """End the worker and the loop."""
@@ -106,5 +104,31 @@ class Session:
         if isinstance(event, RunFinished) and run_id in (None, event.run_id) and not finished.done():
             finished.set_result(event)
 
+    @contextlib.contextmanager
+    def _interrupts(self) -> Iterator[None]:
+        """While this lasts, Ctrl-C is no exception, which could come anywhere, but a wish to the supervisor."""
+        presses = itertools.count()
+
+        def pressed(number: int, frame: object) -> None:
+            # Twice into the loop: by then the run that is just being asked for is known there.
+            cancel = functools.partial(self._cancel, force=next(presses) > 0)
+            self._loop.call_soon_threadsafe(self._loop.call_soon, cancel)
+
+        before = signal.signal(signal.SIGINT, pressed)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _cancel(self, force: bool) -> None:
+        self._supervisor.cancel(force=force)
+        if self._run is not None and not self._run[1].done() and not force:
+            print("cancelling; Ctrl-C once more does not wait", file=sys.stderr, flush=True)
+
     def _wait(self, coroutine: Coroutine[Any, Any, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        except KeyboardInterrupt:
+            future.cancel()
+            raise
