@@ -15,6 +15,11 @@ _GATHERING = ("gather_images", "gather_videos")
 _ANYTHING = ("select", "get_dict_value")
 
 
+def makes_nothing(step: ResolvedStep, argument: str) -> bool:
+    """Whether a call would make nothing at all if the list under an argument were empty; others may well be."""
+    return argument == "prompt" and step.kind in ("pipeline", "pipeline_reference")
+
+
 class Counts:
     """Iterations and results of steps, which are added in their order; `None` where that is not known.
 

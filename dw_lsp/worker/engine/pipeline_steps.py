@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from dw_lsp.planning.activations import picture_of
+from dw_lsp.planning.counts import makes_nothing
 from dw_lsp.planning.estimate import computing_of
 from dw_lsp.planning.modular import offload_in
 from dw_lsp.planning.requirements import RequiredPipeline
@@ -216,7 +217,7 @@ def call_pipeline(
     Raises `StepFailed` when the pipeline fails.
     """
     for key, value in call.arguments.items():
-        if isinstance(value, list) and not value:
+        if isinstance(value, list) and not value and makes_nothing(step, key):
             path = (step.kind, "arguments", key)
             raise InvalidInput(f"the list `{key}` is empty: nothing would be made", step.place(*path), step.name)
     try:

@@ -19,6 +19,7 @@ from dw_lsp.planning.called_workflows import (
     waits,
 )
 from dw_lsp.planning.chains import chain_of
+from dw_lsp.planning.counts import makes_nothing
 from dw_lsp.planning.input_files import FROM_FILE, location_of, names_media
 from dw_lsp.planning.plan import steps_until
 from dw_lsp.planning.requirements import RequiredPipeline, required_pipeline
@@ -158,7 +159,7 @@ def _check_values(step: ResolvedStep, values: Arguments) -> None:
     if not isinstance(arguments, dict):
         return
     for key, value in arguments.items():
-        if value == [] and step.kind != "task":
+        if value == [] and makes_nothing(step, key):
             raise refuse(step, (step.kind, "arguments", key), f"the list `{key}` is empty: nothing would be made")
         if step.kind == "workflow":
             continue

@@ -382,3 +382,66 @@ def test_an_error_in_a_called_file_is_told_at_the_call(worker: Any, make: Any, c
     ended = worker.run(text, tmp_path)
     assert ended.outcome == "failed" and "child.dw.json line 1" in ended.error.message
     assert text[ended.error.start : ended.error.end] == '"./parts/child.dw.json"'
+
+
+def test_empty_lists_are_handed_over_where_something_is_made_all_the_same(
+    worker: Any, make: Any, tmp_path: Path
+) -> None:
+    usual = make.drawing(1, callback_on_step_end_tensor_inputs="variable:names")
+    content = make.workflow(usual, id="child", variables={"names": ["latents"]})
+    (tmp_path / "child.json").write_text(json.dumps(content))
+    call = {"name": "call", "workflow": {"path": "child", "arguments": {"names": []}}}
+    ended = worker.run(make.workflow(call, seed=1), tmp_path)
+    assert ended.outcome == "succeeded", ended.error
+    assert picture(ended).tobytes() == picture(worker.run(make.workflow(make.drawing(1), seed=1), tmp_path)).tobytes()
+
+
+# ---------------------------------------------------------------- values that a call hands over later
+
+
+def words(*inputs: Any) -> dict[str, Any]:
+    return {"name": "words", "task": {"command": "gather_inputs", "inputs": list(inputs)}}
+
+
+def test_a_called_workflow_is_not_judged_by_values_that_it_will_be_given(
+    worker: Any, make: Any, tmp_path: Path
+) -> None:
+    step = make.drawing(1, prompt="variable:prompt", num_inference_steps="variable:steps")
+    step["pipeline"]["from_pretrained_arguments"]["model_name"] = "variable:model"
+    small = make.task("small", "resize_rescale", "image/png", image="variable:photo", width=20, height=10)
+    given = {"prompt": None, "steps": 0, "model": "./nowhere", "photo": {"location": "nothing.png"}}
+    content = make.workflow(step, small, id="child", variables=given)
+    (tmp_path / "child.json").write_text(json.dumps(content))
+    keys = {"prompt": "a red circle", "steps": 1, "model": str(make.model)}
+    handed = {key: f"previous_result:words.{key}" for key in keys}
+    call = {"name": "call", "workflow": {"path": "child", "arguments": {**handed, "photo": "previous_result:first"}}}
+    ended = worker.run(make.workflow(words(keys), make.drawing(1, "first"), call, seed=1), tmp_path)
+    assert ended.outcome == "succeeded", ended.error
+    assert picture(ended, 2).size == (20, 10)
+
+
+def test_what_is_wrong_in_a_called_workflow_whatever_it_is_given_is_found_at_once(
+    worker: Any, make: Any, tmp_path: Path
+) -> None:
+    step = make.drawing(1, prompt="variable:prompt", width="wide enough", bogus=1)
+    step["pipeline"]["configuration"]["component_type"] = "AutoencoderKL"
+    content = make.workflow(step, id="child", variables={"prompt": None})
+    (tmp_path / "child.json").write_text(json.dumps(content))
+    for given, told in (("prompt", "AutoencoderKL"), ("promt", "there is no variable 'promt'")):
+        call = {"name": "call", "workflow": {"path": "child", "arguments": {given: "previous_result:words"}}}
+        ended = worker.run(make.workflow(words("a", "b"), call), tmp_path)
+        assert ended.outcome == "failed" and told in ended.error.message
+        assert [step.outcome for step in ended.steps] == ["notRun", "notRun"]
+
+
+def test_a_value_that_turns_out_to_be_wrong_is_told_at_the_call(worker: Any, make: Any, tmp_path: Path) -> None:
+    step = make.drawing(1)
+    step["pipeline"]["from_pretrained_arguments"]["model_name"] = "variable:model"
+    (tmp_path / "child.json").write_text(
+        json.dumps(make.workflow(step, {**make.task("end", "compose_text", parts=["a"])}, id="child",
+                                 variables={"model": str(make.model)}))
+    )  # fmt: skip
+    call = {"name": "call", "workflow": {"path": "child", "arguments": {"model": "previous_result:words"}}}
+    ended = worker.run(make.workflow(words("./nowhere"), call), tmp_path)
+    assert ended.outcome == "failed" and "'./nowhere' does not exist" in ended.error.message
+    assert [step.outcome for step in ended.steps] == ["ran", "failed"]
