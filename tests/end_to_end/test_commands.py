@@ -47,6 +47,26 @@ async def test_the_plan_tells_what_a_run_would_do(editor: Client, workspace: Pat
     assert len(plan["writes"]) == 4 and all(str(workspace / "outputs") in name for name in plan["writes"])
 
 
+async def test_the_plan_counts_a_called_workflow_and_tells_its_mistakes_at_the_call(
+    editor: Client, workspace: Path
+) -> None:
+    called = workspace / "workflows" / "called.dw.json"
+    called.write_text((workspace / "workflows" / "shapes.dw.json").read_text(encoding="utf-8"), encoding="utf-8")
+    caller = workspace / "workflows" / "caller.dw.json"
+    step = '{ "name": "call", "workflow": { "path": "called.dw.json", "arguments": { "seed": 3 } } }'
+    caller.write_text(f'{{ "id": "caller", "steps": [\n{step}\n] }}', encoding="utf-8")
+    plan = await editor.command("dw.plan", {"uri": caller.as_uri(), "seed": 8})
+    assert plan["seed"] == 8 and plan["estimate"]["deviceBytes"] > 10_000_000
+    ((call, (draw,)),) = [(each, each.pop("steps")) for each in plan["steps"]]
+    assert call["kind"] == "workflow" and (draw["name"], draw["seed"]) == ("draw", 3)
+    assert [Path(name).name for name in plan["writes"]] == ["call.shapes-draw.0-0.0.png"]
+    called.write_text(called.read_text().replace('"draw"', '"draw", "nmae": 1', 1), encoding="utf-8")
+    with pytest.raises(RequestError, match=r"line 2: called\.dw\.json line \d+: .*nmae"):
+        await editor.command("dw.plan", {"uri": caller.as_uri()})
+    called.unlink()
+    caller.unlink()
+
+
 async def test_after_a_run_the_plan_finds_the_components_in_memory(editor: Client, workspace: Path) -> None:
     path = workspace / "workflows" / "shapes.dw.json"
     finished = await editor.run(path.as_uri())
