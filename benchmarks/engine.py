@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from diffusers import StableDiffusionPipeline
 
-from dw_lsp.protocol import Execute, RunEnded, RunOptions, encode
+from dw_lsp.protocol import Execute, RunBegan, RunEnded, RunEstimate, RunOptions, encode
 from dw_lsp.settings import Settings
 from dw_lsp.supervisor.runs import RunRequest
 from dw_lsp.supervisor.supervisor import Supervisor
@@ -42,10 +42,21 @@ class InProcess:
     def __init__(self, folder: str):
         self._engine, self._folder, self._number = Engine(standby.versions()), folder, 0
         self._pipe = os.open(os.devnull, os.O_WRONLY)
+        #: What the last run was expected to need.
+        self.estimate: RunEstimate | None = None
         standby.settle_garbage()
 
-    def run(self, work: dict[str, Any], previews: bool = False) -> tuple[float, RunEnded]:
-        """Seconds of a run, its files included, and how it ended."""
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        return self._engine.device
+
+    def clear(self) -> None:
+        """Forget all models."""
+        self._engine.clear()
+
+    def run(self, work: dict[str, Any], previews: bool = False, **options: Any) -> tuple[float, RunEnded]:
+        """Seconds of a run, its files included, and how it ended. Arguments: `options` are further `RunOptions`."""
         self._number += 1
         request = Execute(
             run_id=f"run{self._number}",
@@ -53,7 +64,7 @@ class InProcess:
             document_path=f"{self._folder}/{work['id']}.dw.json",
             roots=(self._folder, str(ROOT)),
             output_directory=f"{self._folder}/outputs",
-            options=RunOptions(preview_enabled=previews),
+            options=RunOptions(preview_enabled=previews, **options),
         )
         started = time.perf_counter()
         ended = self._engine.execute(request, Cancellation(request.run_id), self._send)
@@ -64,6 +75,8 @@ class InProcess:
         return seconds, ended
 
     def _send(self, message: Any) -> None:
+        if isinstance(message, RunBegan):
+            self.estimate = message.estimate
         os.write(self._pipe, encode(message))
 
 
@@ -109,7 +122,7 @@ def bare_call(pipeline: Any, number: int, folder: str) -> float:
         "a yellow star on a blue background",
         num_inference_steps=STEPS,
         guidance_scale=3.0,
-        generator=torch.Generator().manual_seed(number),
+        generator=torch.Generator(pipeline.device).manual_seed(number),
     ).images[0]
     image.save(Path(folder) / f"bare{number}.png")
     return time.perf_counter() - started
@@ -136,9 +149,9 @@ def edits(numbers: Iterator[int]) -> dict[str, Callable[[], dict[str, Any]]]:
 
 def measure_runs(folder: str) -> dict[str, list[float]]:
     """Seconds of all that runs in this process."""
-    pipeline = StableDiffusionPipeline.from_pretrained(MODEL, torch_dtype=torch.float32)
-    pipeline.set_progress_bar_config(disable=True)
     engine = InProcess(folder)
+    pipeline = StableDiffusionPipeline.from_pretrained(MODEL, torch_dtype=torch.float32).to(engine.device)
+    pipeline.set_progress_bar_config(disable=True)
     numbers = iter(range(100, 10**9))
 
     def warm(name: str, make: Callable[[], dict[str, Any]]) -> float:
