@@ -49,6 +49,9 @@ class RunSettings:
     )
     max_seconds: float = _setting("seconds", 0.0, "The whole run's limit; 0 = none.")
     reuse_unseeded: bool = _setting("flag", False, "Also reuse remembered results of steps that have no seed.")
+    remembered_gb: float = _setting(
+        "amount", 8.0, "GB that remembered results may fill in each output folder; 0 = none, and what is there goes."
+    )
     on_save: bool = _setting("flag", False, "Run again when the file is saved.")
 
 

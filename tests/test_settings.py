@@ -27,6 +27,7 @@ VALUES: dict[str, tuple[Any, Any]] = {
     "dw.run.timeoutSeconds": (12.5, -1),
     "dw.run.maxSeconds": (600.0, "long"),
     "dw.run.reuseUnseeded": (True, 1),
+    "dw.run.rememberedGb": (0.5, "8GB"),
     "dw.run.onSave": (True, "yes"),
     "dw.outputDirectory": ("results", "  "),
     "dw.memory.growthWarningMb": (10.0, True),

@@ -111,6 +111,7 @@ class RunOptions:
     host_memory_budget: float | str = 0.5
     growth_warning_bytes: int = 500 * 1024 * 1024
     reuse_unseeded: bool = False
+    remembered_bytes: int = 8 * 1024**3
     profile_memory: bool = False
 
 

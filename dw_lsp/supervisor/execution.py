@@ -50,4 +50,5 @@ def run_options(settings: Settings) -> RunOptions:
         host_memory_budget=settings.memory.host_budget,
         growth_warning_bytes=int(settings.memory.growth_warning_mb * _MIB),
         reuse_unseeded=settings.run.reuse_unseeded,
+        remembered_bytes=int(settings.run.remembered_gb * 1024 * _MIB),
     )

@@ -61,7 +61,7 @@ def test_each_setting_becomes_its_option() -> None:
             allowed_paths=("/media",),
         ),
         memory=dataclasses.replace(base.memory, budget="20GB", host_budget=0.1, growth_warning_mb=1),
-        run=dataclasses.replace(base.run, reuse_unseeded=True),
+        run=dataclasses.replace(base.run, reuse_unseeded=True, remembered_gb=0.5),
     )
     assert run_options(settings) == RunOptions(
         preview_enabled=False,
@@ -74,4 +74,5 @@ def test_each_setting_becomes_its_option() -> None:
         host_memory_budget=0.1,
         growth_warning_bytes=1024 * 1024,
         reuse_unseeded=True,
+        remembered_bytes=512 * 1024**2,
     )

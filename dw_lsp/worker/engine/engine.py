@@ -216,8 +216,11 @@ class _Run:
         finally:
             variables = dict(workflow.variables)
             self._send(RunBegan(request.run_id, workflow.id, self._step_names, variables, told, self._seed))
-        folder = RunFolder(self._output_directory(path), workflow.id, request.run_id, self._began)
+        folder = RunFolder(
+            self._output_directory(path), workflow.id, request.run_id, self._began, context.memory.makes_room
+        )
         context = self._context = context.with_folder(folder)
+        context.memory.begin_run(context.options.remembered_bytes)
         context.memory.note_surroundings(context.surroundings, self._resources.device.type)
         self._note_drawn()
         self._carry_out(prepared, context, self._seed)

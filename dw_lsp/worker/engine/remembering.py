@@ -5,10 +5,11 @@ Whatever goes wrong here costs the memory of a step, never its run: it is said o
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,12 +34,17 @@ logger = logging.getLogger(__name__)
 #: What the store of one output directory may fill; the least recently used entries go first, down to a part of it.
 LARGEST_STORE = 8 * 1024**3
 KEPT_PART = 0.8
+#: Other workers write to the same store: after writing such a part of it, what is there is counted again.
+COUNTED_PART = 0.05
+#: Seeds are kept of so many workflows, those that ran last.
+MOST_SEEDS = 1000
 #: Results of one iteration that are larger than this part of the store are not remembered.
 LARGEST_PART = 0.25
 #: An entry's time of use, that of its file, is noted when it is older than this. Seconds.
 _USED_LATELY = 60
 #: An unfinished file of this age was left behind by a process that is no more. Seconds.
 _GIVEN_UP = 3600
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,23 @@ class StepMemory(StepStore):
     def __init__(self, output_directory: Path, largest: int = LARGEST_STORE):
         super().__init__(output_directory)
         self._largest = largest
+        # What the store holds as far as is known, and how much of it was written here since it was counted.
         self._bytes: int | None = None
+        self._uncounted = 0
         self._verified: dict[str, tuple[int, int]] = {}
+        self._shared: set[str] = set()
+        self._in_use: set[str] = set()
         self._complained = False
+
+    def begin_run(self, largest: int) -> None:
+        """A run begins: what it finds and writes stays until the next one does. Arguments: what the store may fill."""
+        self._in_use.clear()
+        self._complained = False
+        if largest < self._largest:
+            self._bytes = None
+        self._largest = largest
+        if largest == 0 and os.path.isdir(self.root / ENTRIES):
+            self._evict(0)
 
     # ------------------------------------------------------------ reading
 
@@ -83,6 +103,7 @@ class StepMemory(StepStore):
 
     def used(self, path: str, last: float) -> None:
         """Note that an entry was used: in the time of its file, since systems note reading as they like."""
+        self._in_use.add(path)
         now = time.time()
         if now - last > _USED_LATELY:
             try:
@@ -107,7 +128,7 @@ class StepMemory(StepStore):
         """Keep an iteration's results under its key. What cannot be written is said, not raised."""
         try:
             self._remember(key, finished)
-        except OSError as error:
+        except (OSError, MemoryError, ValueError, KeyError) as error:
             self._complain(error)
 
     def forget(self, key: str) -> None:
@@ -117,7 +138,7 @@ class StepMemory(StepStore):
             return
         try:
             Path(self.entry_path(key)).unlink(missing_ok=True)
-            for name in entry.sizes:
+            for name in entry.sizes.keys() - self._shared:
                 Path(self.object_path(name)).unlink(missing_ok=True)
         except OSError as error:
             self._complain(error)
@@ -164,22 +185,34 @@ class StepMemory(StepStore):
                     continue
                 name = f"{bytes_digest(made)}.{ending}"
                 stored[content], data[name] = name, made
-        if sum(map(len, data.values())) > self._largest * LARGEST_PART:
-            logger.info("the results are too large to be remembered")
-            return
         sizes = {name: len(made) for name, made in data.items()}
         sizes.update({name: os.stat(self.object_path(name)).st_size for name in stored.values() if name not in sizes})
         trees = tuple(artifact.tree for artifact in finished.artifacts)
         entry = Entry(trees, finished.separate, finished.seed, finished.seconds, stored, sizes)
+        text = entry_text(entry).encode("utf-8", "surrogatepass")
+        size = len(text) + sum(map(len, data.values()))
+        if size > self._largest * LARGEST_PART or not self._has_room(size):
+            logger.info("the results are too large to be remembered beside all else that this run uses")
+            return
+        path = self.entry_path(key)
+        try:
+            self._write_all(path, text, data)
+        except OSError as error:
+            if not self.makes_room(error, size):
+                raise
+            self._write_all(path, text, data)
+        self.note(key, os.stat(path).st_ino, entry)
+        self._in_use.add(path)
         for artifact in finished.artifacts:
             artifact.stored = {**artifact.stored, **stored}
+
+    def _write_all(self, path: str, text: bytes, data: Mapping[str, bytes]) -> None:
         for name, made in data.items():
-            if not self.is_there(name, len(made)):
+            if self.is_there(name, len(made)):
+                self._shared.add(name)
+            else:
                 self._write(self.object_path(name), made)
-        text = entry_text(entry).encode("utf-8", "surrogatepass")
-        self._write(self.entry_path(key), text)
-        self.note(key, os.stat(self.entry_path(key)).st_ino, entry)
-        self._grow(len(text) + sum(map(len, data.values())))
+        self._write(path, text)
 
     def _bytes_of(self, artifact: Artifact, content: str, contents: Contents) -> tuple[bytes | None, str]:
         """A content's bytes, and the ending of its object; no bytes for what is in the store already."""
@@ -196,6 +229,7 @@ class StepMemory(StepStore):
         except FileNotFoundError:
             self._make_folder(path)
             write_whole(path, data)
+        self._uncounted += len(data)
 
     def _make_folder(self, path: str) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -205,32 +239,58 @@ class StepMemory(StepStore):
         ):
             raise OSError(f"{self.root} leads out of the output directory")
 
-    def _complain(self, error: OSError) -> None:
+    def _complain(self, error: Exception) -> None:
         if not self._complained:
             self._complained = True
-            logger.warning("results cannot be remembered in %s: %s", self.root, error.strerror or error)
+            reason = getattr(error, "strerror", None) or f"{error}" or type(error).__name__
+            logger.warning("results cannot be remembered in %s: %s", self.root, reason)
 
     # ------------------------------------------------------------ the bound
 
-    def _grow(self, more: int) -> None:
-        if self._bytes is None:
-            self._bytes = sum(size for _, size, _ in (*_files(self.root / ENTRIES), *_files(self.root / OBJECTS)))
-        else:
-            self._bytes += more
-        if self._bytes > self._largest:
-            self._evict(int(self._largest * KEPT_PART))
+    def makes_room(self, error: OSError, size: int) -> bool:
+        """Whether something was let go of for so many bytes, since the disk, or what may be put there, is full."""
+        if error.errno not in _FULL:
+            return False
+        before = self._count()
+        self._evict(min(before - 2 * size, int(before * KEPT_PART)))
+        return self._known_bytes < before
+
+    def _has_room(self, size: int) -> bool:
+        """Whether so many bytes more stay within the bound, once what has not been used for long has left."""
+        if self._bytes is None or self._uncounted > self._largest * COUNTED_PART:
+            self._bytes = self._count()
+        if self._known_bytes + size > self._largest:
+            self._evict(min(int(self._largest * KEPT_PART), self._largest - size))
+        return self._known_bytes + size <= self._largest
+
+    @property
+    def _known_bytes(self) -> int:
+        return (self._bytes or 0) + self._uncounted
+
+    def _count(self) -> int:
+        """What the store holds now, other workers' entries too."""
+        self._uncounted = 0
+        seeds = sorted(_files(self.root / SEEDS), key=lambda each: -each[2])
+        for path, _, _ in seeds[MOST_SEEDS:]:
+            Path(path).unlink(missing_ok=True)
+        return sum(size for _, size, _ in (*_files(self.root / ENTRIES), *_files(self.root / OBJECTS)))
 
     def _evict(self, bound: int) -> None:
-        """Let the entries go that were used longest ago, and with them the objects that no other entry needs."""
+        """Let the entries go that were used longest ago, and with them the objects that no other entry needs.
+
+        What this run uses stays: a set of results that is larger than the bound would else push itself out.
+        """
         objects = {os.path.basename(path): (path, size) for path, size, _ in _files(self.root / OBJECTS)}
         kept: set[str] = set()
         total, full = 0, False
-        for path, size, _ in sorted(_files(self.root / ENTRIES), key=lambda each: -each[2]):
-            entry = None if full else read_entry(Path(path))
+        entries = sorted(_files(self.root / ENTRIES), key=lambda each: (each[0] not in self._in_use, -each[2]))
+        for path, size, _ in entries:
+            in_use = path in self._in_use
+            entry = None if full and not in_use else read_entry(Path(path))
             needed = entry.sizes.keys() - kept if entry is not None else set()
             more = size + sum(objects[name][1] for name in needed if name in objects)
-            full = full or total + more > bound
-            if entry is None or full:
+            full = full or (total + more > bound and not in_use)
+            if entry is None or (full and not in_use):
                 Path(path).unlink(missing_ok=True)
             else:
                 total += more
@@ -238,7 +298,7 @@ class StepMemory(StepStore):
         for name, (path, _) in objects.items():
             if name not in kept:
                 Path(path).unlink(missing_ok=True)
-        self._bytes = total
+        self._bytes, self._uncounted = total, 0
 
 
 def _files(folder: Path) -> list[tuple[str, int, float]]:

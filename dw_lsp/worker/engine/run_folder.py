@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,19 @@ class WrittenFile:
 class RunFolder:
     """A run's own folder: `output directory / workflow id / time-number`.
 
-    Raises `InvalidInput` when it cannot be made.
+    Arguments: `makes_room` is asked once when a file of so many bytes could not be written, and says whether to try
+    again. Raises `InvalidInput` when the folder cannot be made.
     """
 
-    def __init__(self, output_directory: Path, workflow: str, run_id: str, began: float | None = None):
+    def __init__(
+        self,
+        output_directory: Path,
+        workflow: str,
+        run_id: str,
+        began: float | None = None,
+        makes_room: Callable[[OSError, int], bool] = lambda error, size: False,
+    ):
+        self._makes_room = makes_room
         stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(began))
         self._written: set[Path] = set()
         self._outdated: set[Path] = set()
@@ -54,7 +64,7 @@ class RunFolder:
         folder = self.path / subfolder if subfolder else self.path
         folder.mkdir(parents=True, exist_ok=True)
         place = self._free(folder / name)
-        write_whole(str(place), data)
+        self._write(place, data)
         self._written.add(place)
         return WrittenFile(place, len(data), hashlib.sha256(data).hexdigest())
 
@@ -73,8 +83,16 @@ class RunFolder:
     def replace(self, name: str, data: bytes) -> Path:
         """Write a file of that name in place of an earlier one of this run (the manifest, as the run goes on)."""
         place = self.path / name
-        write_whole(str(place), data)
+        self._write(place, data)
         return place
+
+    def _write(self, place: Path, data: bytes) -> None:
+        try:
+            write_whole(str(place), data)
+        except OSError as error:
+            if not self._makes_room(error, len(data)):
+                raise
+            write_whole(str(place), data)
 
 
 def _make_new(wanted: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from dw_lsp.planning.step_keys import surroundings
 from dw_lsp.planning.step_store import StepStore, entry_text, read_entry
 from dw_lsp.worker.engine.artifact_codec import CannotRestore, Contents, encode, live
 from dw_lsp.worker.engine.recalling import fresh
-from dw_lsp.worker.engine.remembering import Finished, StepMemory
+from dw_lsp.worker.engine.remembering import COUNTED_PART, LARGEST_STORE, Finished, StepMemory
 from dw_lsp.worker.engine.results import plain_png
+from dw_lsp.worker.engine.run_folder import RunFolder
+from dw_lsp.worker.engine.whole_files import write_whole
+from dw_lsp.workflow.identity import content_digest
 
 SECOND = 10**9
 
@@ -149,8 +153,6 @@ def test_an_object_that_vanishes_after_it_was_found_is_told(tmp_path: Path) -> N
     ],
 )
 def test_an_entry_of_another_form_is_none(told: str, tmp_path: Path) -> None:
-    from dw_lsp.workflow.identity import content_digest
-
     path = tmp_path / "entry.json"
     path.write_text(told if "\n" in told else f"{content_digest(told)}\n{told}")
     assert read_entry(path) is None
@@ -170,6 +172,7 @@ def test_the_least_recently_used_go_first_and_the_bound_holds(tmp_path: Path) ->
     each = len(noise(0).tobytes())
     memory = StepMemory(tmp_path, largest=10 * each)
     for number in range(25):
+        memory.begin_run(10 * each)
         keep(memory, f"{number:032}", noise(number))
         os.utime(memory.entry_path(f"{number:032}"), ns=(number * SECOND, number * SECOND))
         # The first one is used again and again.
@@ -183,6 +186,111 @@ def test_results_as_large_as_the_store_are_not_remembered(tmp_path: Path) -> Non
     memory = StepMemory(tmp_path, largest=20_000)
     keep(memory, "a" * 32, noise(1))
     assert memory.find("a" * 32) is None and not files(memory)
+
+
+def size_of(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def test_what_a_run_uses_is_not_pushed_out_by_what_it_makes(tmp_path: Path) -> None:
+    each = len(noise(0).tobytes())
+    memory = StepMemory(tmp_path, largest=6 * each)
+    for number in range(3):
+        keep(memory, f"{number:032}", noise(number))
+    memory.begin_run(6 * each)
+    assert memory.find(f"{1:032}")
+    os.utime(memory.entry_path(f"{1:032}"), ns=(SECOND, SECOND))
+    for number in range(10, 20):
+        keep(memory, f"{number:032}", noise(number))
+    assert memory.find(f"{1:032}") and size_of(tmp_path) <= 6 * each
+    # Nor by each other: a set of results larger than the bound is remembered as far as there is room.
+    assert [number for number in range(10, 20) if memory.find(f"{number:032}")] == [10, 11, 12, 13]
+
+
+def test_the_bound_holds_for_several_workers_together(tmp_path: Path) -> None:
+    each, count = len(noise(0).tobytes()), 4
+    workers = [StepMemory(tmp_path, largest=30 * each) for _ in range(count)]
+    largest = 0
+    for number in range(100):
+        workers[number % count].begin_run(30 * each)
+        keep(workers[number % count], f"{number:032}", noise(number))
+        largest = max(largest, size_of(tmp_path))
+    # Each writes some of it, and one more, before it looks at what the others have written.
+    assert largest <= (30 * (1 + count * COUNTED_PART) + count) * each
+
+
+def test_no_more_is_kept_than_a_run_allows(tmp_path: Path) -> None:
+    memory = StepMemory(tmp_path)
+    keep(memory, "a" * 32, noise(1))
+    memory.begin_run(0)
+    keep(memory, "b" * 32, "text")
+    assert not files(memory)
+
+
+class FullDisk:
+    """Takes so many bytes under a folder, and no more."""
+
+    def __init__(self, folder: Path, capacity: int):
+        self._folder, self._capacity = folder, capacity
+
+    def write(self, path: str, data: bytes) -> None:
+        if size_of(self._folder) + len(data) > self._capacity:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_whole(path, data)
+
+
+def test_on_a_full_disk_results_come_before_what_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    each = len(noise(0).tobytes())
+    disk = FullDisk(tmp_path, 5 * each)
+    for module in ("remembering", "run_folder"):
+        monkeypatch.setattr(f"dw_lsp.worker.engine.{module}.write_whole", disk.write)
+    memory = StepMemory(tmp_path)
+    for number in range(20):
+        memory.begin_run(LARGEST_STORE)
+        keep(memory, f"{number:032}", noise(number))
+        os.utime(memory.entry_path(f"{number:032}"), ns=(number * SECOND, number * SECOND))
+    assert memory.find(f"{19:032}") and not memory.find(f"{0:032}")
+    memory.begin_run(LARGEST_STORE)
+    folder = RunFolder(tmp_path, "id", "run", 0.0, memory.makes_room)
+    assert folder.write("a.bin", noise(99).tobytes()).path.stat().st_size == each
+    with pytest.raises(OSError, match="No space"):
+        folder.write("b.bin", bytes(9 * each))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), ValueError("odd"), OSError(errno.EIO, "bad disk")])
+def test_whatever_goes_wrong_costs_a_word_and_no_run(
+    error: Exception, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def failing() -> bytes:
+        raise error
+
+    memory, contents = StepMemory(tmp_path), Contents()
+    artifact = encode(numpy.zeros(3), contents)
+    for _ in range(2):
+        for _ in range(2):
+            memory.remember("a" * 32, Finished([artifact], dict.fromkeys(contents, failing), False, None, 0.0))
+        assert len(caplog.records) == 1 and memory.find("a" * 32) is None
+        caplog.clear()
+        memory.begin_run(LARGEST_STORE)
+
+
+def test_what_another_entry_needs_is_not_forgotten(tmp_path: Path) -> None:
+    memory = StepMemory(tmp_path)
+    keep(memory, "a" * 32, noise(1), noise(2))
+    keep(memory, "b" * 32, noise(2))
+    memory.forget("a" * 32)
+    assert memory.find("a" * 32) is None and memory.find("b" * 32)
+    assert len(list((memory.root / "objects").rglob("*.raw"))) == 1
+
+
+def test_seeds_are_kept_of_the_last_workflows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dw_lsp.worker.engine.remembering.MOST_SEEDS", 3)
+    for number in range(5):
+        memory = StepMemory(tmp_path)
+        memory.note_seed(f"flow {number}", number)
+        os.utime(memory.root / "seeds" / content_digest(f"flow {number}"), (number, number))
+    keep(memory, "a" * 32, "text")
+    assert [memory.seed_of(f"flow {number}") for number in range(5)] == [None, None, 2, 3, 4]
 
 
 def test_using_an_entry_is_noted(tmp_path: Path) -> None:
