@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +63,19 @@ def is_video_file(location: str) -> bool:
 
 
 class InputFiles:
-    """Digests of files that a workflow names. Arguments: the folder of the workflow file."""
+    """Digests of files that a workflow names.
 
-    def __init__(self, folder: Path | None):
-        self._folder = "" if folder is None else str(folder)
+    Arguments: the folder of the workflow file; `at_address` gives the digest of what is at an http(s) address, `None`
+    where that is not known.
+    """
+
+    def __init__(self, folder: Path | None, at_address: Callable[[str], str | None] = lambda url: None):
+        self._folder, self._at_address = "" if folder is None else str(folder), at_address
 
     def digest(self, location: str) -> str | None:
-        """A digest of a file's content; `None` for an address, and for what is no file that can be read."""
+        """A digest of a file's content; `None` for what cannot be read."""
+        if location.lower().startswith(("http://", "https://")):
+            return self._at_address(location)
         if "://" in location or location.startswith("data:"):
             return None
         try:

@@ -1,4 +1,4 @@
-"""Fetching a picture from an address that a workflow names: public hosts only, in bounds of size and time."""
+"""Fetching what an address gives that a workflow names: public hosts only, in bounds of size and time, once a run."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from dw_lsp.workflow.identity import bytes_digest
 from dw_lsp.workflow.resolved import InvalidInput
 
 LARGEST_DOWNLOAD = 64 * 1024 * 1024
 TIMEOUT_SECONDS = 30.0
+#: What has been fetched is held in memory up to so many bytes, beside the last.
+LARGEST_HELD = 256 * 1024 * 1024
 _CHUNK = 1 << 16
 
 #: Whether a host at this address may be spoken to.
@@ -62,10 +66,52 @@ def download(
     except _Refused as error:
         raise InvalidInput(f"{url} is refused: {error}", hint="Only public addresses may be read.") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()  # It is an open answer besides.
         reason = getattr(error, "reason", None) or error
         if isinstance(reason, _Refused):
             raise InvalidInput(f"{url} is refused: {reason}", hint="Only public addresses may be read.") from error
         raise InvalidInput(f"{url} cannot be downloaded: {reason}") from error
+
+
+class Fetched:
+    """What addresses have given in one run, so that a step reads what it is remembered by.
+
+    Arguments: `rule` as for `download`; how many bytes are held.
+    """
+
+    def __init__(self, rule: AddressRule = is_public, held: int = LARGEST_HELD):
+        self._rule, self._largest = rule, held
+        self._held: OrderedDict[str, bytes] = OrderedDict()
+        self._digests: dict[str, str] = {}
+        self._failed: dict[str, InvalidInput] = {}
+
+    def bytes_of(self, url: str, check: Callable[[], None]) -> bytes:
+        """What is at an address. Raises as `download` does, and when it has changed since it was asked for first."""
+        if url in self._failed:
+            raise self._failed[url]
+        if url not in self._held:
+            try:
+                data = download(url, self._rule, check=check)
+            except InvalidInput as error:
+                self._failed[url] = error
+                raise
+            found = bytes_digest(data)
+            if self._digests.setdefault(url, found) != found:
+                raise InvalidInput(f"{url} has given something else before, in the same run")
+            self._held[url] = data
+            while len(self._held) > 1 and sum(map(len, self._held.values())) > self._largest:
+                self._held.popitem(last=False)
+        return self._held[url]
+
+    def digest(self, url: str, check: Callable[[], None]) -> str | None:
+        """A digest of what is at an address; `None` where it cannot be fetched, which reading it will tell."""
+        if url not in self._digests:
+            try:
+                self.bytes_of(url, check)
+            except InvalidInput:
+                return None
+        return self._digests[url]
 
 
 class _Refused(OSError):

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dw_lsp.worker.engine import videos
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
-from dw_lsp.worker.engine.downloads import download, is_address
+from dw_lsp.worker.engine.downloads import Fetched, is_address
 from dw_lsp.worker.engine.sound_files import decode_sound
 from dw_lsp.worker.engine.sounds import Film, Sound
 from dw_lsp.workflow.resolved import InvalidInput
@@ -26,11 +26,19 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp")
 class Media:
     """Reads pictures and videos for one workflow file.
 
-    Arguments: what may be read; the folder where relative paths start; `check` raises when the run should stop.
+    Arguments: what may be read; the folder where relative paths start; `check` raises when the run should stop;
+    `fetched` is what addresses have given so far.
     """
 
-    def __init__(self, allowed: AllowedPaths, folder: Path | None, check: Callable[[], None] = lambda: None):
+    def __init__(
+        self,
+        allowed: AllowedPaths,
+        folder: Path | None,
+        check: Callable[[], None] = lambda: None,
+        fetched: Fetched | None = None,
+    ):
         self._allowed, self._folder, self._check = allowed, folder, check
+        self._fetched = fetched or Fetched()
 
     def check(self, location: str, kind: str = "image") -> None:
         """Raise `InvalidInput` unless the medium can be there: an address, or a readable file in an allowed folder.
@@ -73,13 +81,13 @@ class Media:
         ending = Path(urllib.parse.urlparse(location).path).suffix
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, f"medium{ending}")
-            path.write_bytes(download(location, check=self._check))
+            path.write_bytes(self._fetched.bytes_of(location, self._check))
             yield path
 
     def _bytes(self, location: str, kind: str) -> bytes:
         self._check()
         if is_address(location):
-            return download(location, check=self._check)
+            return self._fetched.bytes_of(location, self._check)
         try:
             return self._file(location, kind).read_bytes()
         except OSError as error:

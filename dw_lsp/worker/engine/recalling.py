@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dw_lsp.planning.chains import Chain, Round, chained_arguments
-from dw_lsp.planning.input_files import InputFiles, names_media
+from dw_lsp.planning.input_files import names_media
 from dw_lsp.planning.step_keys import (
     DECODING,
     iteration_key,
@@ -33,7 +33,7 @@ class IterationKeys:
 
     def __init__(self, prepared: PreparedWorkflow, context: RunContext):
         self._prepared, self._context = prepared, context
-        self._files = InputFiles(prepared.source.folder)
+        self._files = context.files_of(prepared.source.folder)
         self._pipelines: dict[str, PreparedPipeline] = dict(prepared.pipelines)
         self._definitions: dict[tuple[object, ...], str | None] = {}
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from dw_lsp.planning.input_files import InputFiles
 from dw_lsp.planning.measured import Measurements
 from dw_lsp.protocol import Component, Execute, Message, RunOptions, StepResult, StepSummary
 from dw_lsp.worker.cancellation import Cancellation
@@ -16,6 +17,7 @@ from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.arguments import Arguments
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.computing_thread import ComputingThread
+from dw_lsp.worker.engine.downloads import Fetched
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.ip_adapters import IpAdapters
 from dw_lsp.worker.engine.latent_views import View
@@ -92,7 +94,7 @@ class RunContext:
     """One run's surroundings.
 
     `folder` is where its files go, `budgets` what kept components may fill; `memory` has the steps of earlier
-    runs, for `surroundings` like these.
+    runs, for `surroundings` like these; `fetched` what addresses have given.
     """
 
     request: Execute
@@ -107,6 +109,7 @@ class RunContext:
     surroundings: str
     ledger: Ledger = field(default_factory=Ledger)
     folder: RunFolder | None = None
+    fetched: Fetched = field(default_factory=Fetched)
 
     @property
     def options(self) -> RunOptions:
@@ -128,4 +131,8 @@ class RunContext:
 
     def media_of(self, folder: Path | None) -> Media:
         """Where pictures come from, for a workflow file in that folder."""
-        return Media(self.allowed, folder, self.cancellation.check)
+        return Media(self.allowed, folder, self.cancellation.check, self.fetched)
+
+    def files_of(self, folder: Path | None) -> InputFiles:
+        """What the files are that a workflow file in that folder names, and what is at addresses."""
+        return InputFiles(folder, lambda url: self.fetched.digest(url, self.cancellation.check))

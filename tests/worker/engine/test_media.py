@@ -7,12 +7,15 @@ import io
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from PIL import Image
 
+from dw_lsp.planning.input_files import InputFiles
+from dw_lsp.planning.step_keys import iteration_key
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
-from dw_lsp.worker.engine.downloads import download, is_address, is_public
+from dw_lsp.worker.engine.downloads import Fetched, download, is_address, is_public
 from dw_lsp.worker.engine.media import Media, decode
 from dw_lsp.workflow.resolved import InvalidInput
 
@@ -24,7 +27,10 @@ def picture(format: str = "PNG", size: tuple[int, int] = (6, 4), **options: obje
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
+    asked: ClassVar[list[str]] = []
+
     def do_GET(self) -> None:
+        self.asked.append(self.path)
         if self.path == "/moved":
             self.send_response(302)
             self.send_header("Location", "/picture.png")
@@ -35,7 +41,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             return
         self.send_response(200)
         self.end_headers()
-        self.wfile.write(picture())
+        if self.path == "/counted":
+            self.wfile.write(str(len(self.asked)).encode())
+        else:
+            self.wfile.write(picture("GIF" if self.path == "/other.png" else "PNG"))
 
     def log_message(self, format: str, *args: object) -> None:
         """Stay quiet."""
@@ -106,6 +115,36 @@ def test_internal_hosts(host: str) -> None:
 
 def test_public_hosts() -> None:
     assert is_public("93.184.216.34") and is_public("2606:2800:220:1:248:1893:25c8:1946")
+
+
+def test_a_step_is_remembered_by_what_an_address_gives_which_is_fetched_once(address: str) -> None:
+    fetched = Fetched(anybody)
+    files = InputFiles(None, lambda url: fetched.digest(url, lambda: None))
+    before = len(Handler.asked)
+
+    def key(path: str) -> str | None:
+        return iteration_key("pipeline", {"image": f"{address}{path}"}, 7, "here", files, frozenset())
+
+    assert key("/one.png") == key("/two.png") != key("/other.png") and key("/absent") is None
+    media = Media(AllowedPaths([]), None, fetched=fetched)
+    assert media.image(f"{address}/one.png").size == (6, 4)
+    with media.file(f"{address}/one.png") as path:
+        assert path.read_bytes() == picture()
+    with pytest.raises(InvalidInput, match="Not Found"):
+        media.image(f"{address}/absent")
+    assert Handler.asked[before:] == ["/one.png", "/two.png", "/other.png", "/absent"]
+
+
+def test_what_an_address_gave_is_not_held_without_bound(address: str) -> None:
+    fetched, before = Fetched(anybody, held=10), len(Handler.asked)
+    for path in ("/one.png", "/two.png", "/one.png", "/one.png"):
+        fetched.bytes_of(f"{address}{path}", lambda: None)
+    assert Handler.asked[before:] == ["/one.png", "/two.png", "/one.png"]
+    for _ in range(2):
+        fetched.bytes_of(f"{address}/counted", lambda: None)
+    fetched.bytes_of(f"{address}/one.png", lambda: None)
+    with pytest.raises(InvalidInput, match="something else before"):
+        fetched.bytes_of(f"{address}/counted", lambda: None)
 
 
 # ---------------------------------------------------------------- decoding and paths
