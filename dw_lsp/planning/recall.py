@@ -15,6 +15,7 @@ from dw_lsp.planning.input_files import InputFiles
 from dw_lsp.planning.requirements import RequiredPipeline
 from dw_lsp.planning.step_keys import (
     base_seed,
+    in_parts,
     iteration_key,
     path_arguments,
     pipeline_definition,
@@ -22,7 +23,7 @@ from dw_lsp.planning.step_keys import (
     task_definition,
     weighs_prompts,
 )
-from dw_lsp.planning.step_store import StepStore
+from dw_lsp.planning.step_store import Entry, StepStore
 from dw_lsp.planning.task_models import DRAWN, models_of
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.iteration import combinations
@@ -100,11 +101,14 @@ class Recall:
             if chain is not None:
                 arguments = chained_arguments(arguments, prompts)
             key = iteration_key(definition, arguments, own, self._around, self._files, paths)
-            entry = None if key is None else self._store.find(key)
+            entry = self._found(key) or (self._found(in_parts(key)) if step.kind != "task" else None)
             if entry is None:
                 return None
             found.extend(entry.artifacts())
         return found or None
+
+    def _found(self, key: str | None) -> Entry | None:
+        return None if key is None or self._store is None else self._store.find(key)
 
     def _task(self, step: ResolvedStep) -> tuple[str | None, int | None]:
         command = str(step.body.get("command"))

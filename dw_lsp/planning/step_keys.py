@@ -136,6 +136,11 @@ def iteration_key(
     return None if spelled.unknown else content_digest(f"{definition} {seed} {around} {told}")
 
 
+def in_parts(key: str | None) -> str | None:
+    """The key of what a call gave whose latents were decoded in parts, unlike its text says, since memory ran out."""
+    return None if key is None else content_digest(f"in parts {key}")
+
+
 def path_arguments(command: str | None) -> frozenset[str]:
     """The arguments of a task that are paths, though their names do not say so."""
     if command in ("gather_images", "gather_videos"):

@@ -13,7 +13,7 @@ from dw_lsp.planning.artifact import Artifact
 from dw_lsp.planning.called_workflows import error_in_child, understand
 from dw_lsp.planning.chains import Chain, Round, chain_of
 from dw_lsp.planning.output_names import safe_name
-from dw_lsp.planning.step_keys import base_seed, takes_no_generator
+from dw_lsp.planning.step_keys import base_seed, in_parts, takes_no_generator
 from dw_lsp.planning.task_models import DRAWN
 from dw_lsp.protocol import StepEnded, StepOutcome, StepSummary
 from dw_lsp.text.syntax_tree import Value
@@ -190,15 +190,15 @@ class WorkflowRun:
 
         def once(arguments: Mapping[str, Any], own: int | None) -> Iteration:
             key = self._keys.of_pipeline(step, definer, arguments, own)
-            if (known := self._keys.recall(key)) is not None:
+            if (known := self._known_call(step, key)) is not None:
                 return known
             self._begin_work()
             live = self._live(step, values, arguments)
             started = time.monotonic()
             call = Call(live, own, self._keys.of_latents(step, definer, arguments, own))
             output = of_pipeline(calls.call(call), calls.facts(call))
-            # What was made otherwise than the text says must not be taken for it later.
-            return fresh(output, key if calls.as_written else None, own, time.monotonic() - started)
+            # What was made otherwise than the text says is not what it says: it is known by another key.
+            return fresh(output, key if calls.as_written else in_parts(key), own, time.monotonic() - started)
 
         with calls:
             for index, arguments in enumerate(chosen):
@@ -217,7 +217,7 @@ class WorkflowRun:
     ) -> Iteration:  # fmt: skip
         """The film of a chain, whose segments are remembered one by one: one that was broken off goes on from there."""
         key = self._keys.of_chain(calls.step, definer, chain, turn)
-        if (known := self._keys.recall(key)) is not None:
+        if (known := self._known_call(calls.step, key)) is not None:
             return known
 
         def segment(arguments: Mapping[str, Any], own: int | None) -> Iteration:
@@ -230,7 +230,17 @@ class WorkflowRun:
         stem = f"{prefix}{safe_name(self.repeatable.workflow.id)}-{safe_name(step.name)}"
         run = ChainRun(chain, step, segment, self._live_values, reporter, context.types, context.folder, stem)
         film = run.film(turn)
-        return fresh([film], key if calls.as_written else None, turn.seed, time.monotonic() - started)
+        return fresh([film], key if calls.as_written else in_parts(key), turn.seed, time.monotonic() - started)
+
+    def _known_call(self, step: ResolvedStep, key: str | None) -> Iteration | None:
+        """What is remembered of a call; else of the same call when memory had not sufficed for it as it is written."""
+        if (known := self._keys.recall(key)) is not None:
+            return known
+        known = self._keys.recall(in_parts(key))
+        note = f"step {step.name!r}: taken from an earlier run that decoded in parts, since memory had run out"
+        if known is not None and note not in self._notes:
+            self._notes.append(note)
+        return known
 
     def _first(self, step: ResolvedStep, value: Value) -> Any:
         """A text, or the first of the results that it refers to."""

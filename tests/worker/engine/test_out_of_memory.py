@@ -182,6 +182,12 @@ def test_a_step_without_memory_is_done_again_in_parts(
     assert note in [line.message for line in worker.heard(LogLine)]
     # The step before was not run again: it is told of once.
     assert [ended.step for ended in worker.heard(StepEnded)] == ["first", "many"]
+    again = worker.run(make.workflow(make.drawing(2, "first"), many(make), seed=3), tmp_path)
+    assert [step.outcome for step in again.steps] == ["reused", "reused"]
+    assert "decoded in parts" in again.steps[1].notes[0]
+    written = many(make)
+    written["pipeline"]["configuration"]["vae"] = {"enable_slicing": True, "enable_tiling": True}
+    assert worker.run(make.workflow(written, seed=3), tmp_path).steps[0].outcome == "ran"
 
 
 @needs_limits
