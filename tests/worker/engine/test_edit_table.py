@@ -170,7 +170,7 @@ ROWS: dict[str, tuple[Edit, frozenset[str], list[str]]] = {
     "tiling": (configuration("vae", {"enable_tiling": True}), NOTHING, THAT_STEP_ALONE),
     "slicing": (configuration("vae", {"enable_slicing": True}), NOTHING, THAT_STEP_ALONE),
     "attention slicing": (configuration("enable_attention_slicing", True), NOTHING, THAT_STEP_ALONE),
-    "attention backend": (configuration("attention_backend", "native"), NOTHING, THAT_STEP_ALONE),
+    "attention backend": (configuration("attention_backend", "_native_math"), NOTHING, THAT_STEP_ALONE),
     "dtype": (
         loading("torch_dtype", "torch.bfloat16"), frozenset({"text_encoder", "unet", "vae"}), FROM_THAT_STEP_ON,
     ),

@@ -52,7 +52,7 @@ STATES: dict[str, dict[str, Any]] = {
     "residency": {"unet": {"residency": "on_demand"}, "vae": {"residency": "resident"}},
     "groups": {"unet": {"group_offload": {"offload_type": "leaf_level"}}},
     "tiling": {"vae": {"enable_tiling": True}},
-    "attention": {"unet": {"attention_backend": "native"}},
+    "attention": {"unet": {"attention_backend": "_native_math"}},
 }
 
 
