@@ -38,6 +38,11 @@ SAMPLES = 512
 SAMPLE_BYTES = 512
 
 
+def is_floating(kind: str) -> bool:
+    """Whether a type that a safetensors header names is one of floating-point numbers."""
+    return kind.startswith(("F", "BF"))
+
+
 @dataclass(frozen=True)
 class Weights:
     """How many elements of each type a part's weights have; `elements` is empty when the format does not tell."""
@@ -47,10 +52,10 @@ class Weights:
 
     def bytes_as(self, floating_bytes: int | None) -> int:
         """Size in memory when floating-point weights are loaded with so many bytes an element (`None`: as stored)."""
-        if floating_bytes is None or not self.elements:
+        if not self.elements:
             return self.bytes
         return sum(
-            count * (floating_bytes if kind.startswith(("F", "BF")) else ELEMENT_BYTES.get(kind, floating_bytes))
+            count * (floating_bytes if floating_bytes and is_floating(kind) else ELEMENT_BYTES.get(kind, 4))
             for kind, count in self.elements.items()
         )
 
@@ -265,6 +270,24 @@ def elements_of(file: Path) -> Mapping[str, int]:
         return _content(file)[1].elements if file.suffix == ".safetensors" else {}
     except OSError:
         return {}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor of a file: its type as the file names it, and its shape."""
+
+    kind: str
+    shape: tuple[int, ...]
+
+
+def tensors_of(file: Path) -> Mapping[str, Tensor]:
+    """The tensors of a safetensors file by their names, read anew; empty for other or broken files."""
+    try:
+        with file.open("rb", buffering=0) as stream:
+            header, _ = _header(stream, file.stat().st_size) if file.suffix == ".safetensors" else ({}, 0)
+    except OSError:
+        return {}
+    return {name: Tensor(str(told.get("dtype")), tuple(told["shape"])) for name, told in header.items()}
 
 
 def _content(file: Path) -> tuple[int, _Content]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from dw_lsp.planning.activations import Activations, Part, Picture, activations, picture_of
 from dw_lsp.planning.measured import Measurements
 from dw_lsp.planning.modular import offload_in
-from dw_lsp.planning.requirements import RequiredPipeline, dtype_bytes
+from dw_lsp.planning.requirements import RequiredPipeline
+from dw_lsp.planning.weight_bytes import dtype_bytes
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.resolved import ResolvedStep
 

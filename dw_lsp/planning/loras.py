@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dw_lsp.catalog.models import file_identity, find_folder, looks_local
+from dw_lsp.catalog.models import file_identity, find_folder, looks_local, tensors_of
+from dw_lsp.planning.weight_bytes import dtype_bytes
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.identity import component_key
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -50,17 +51,17 @@ class RequiredLora:
         return {"lora": self.key, "scale": self.scale, "alpha": self.alpha}
 
 
-def required_loras(step: ResolvedStep, folder: Path | None) -> tuple[RequiredLora, ...]:
+def required_loras(step: ResolvedStep, folder: Path | None, dtype: Value = None) -> tuple[RequiredLora, ...]:
     """The LoRAs of a pipeline step, in its order; those whose `model_name` is null are off.
 
-    Arguments: `folder` is where relative names start. Raises `InvalidInput` where one is named that is not there, or
-    its scale is no number.
+    Arguments: `folder` is where relative names start; `dtype` is the precision of the models, which LoRAs take on.
+    Raises `InvalidInput` where one is named that is not there, or its scale is no number.
     """
     entries = step.body.get("loras")
     if not isinstance(entries, list):
         return ()
     return tuple(
-        _required(step, index, entry, folder)
+        _required(step, index, entry, folder, dtype_bytes(dtype) or 4)
         for index, entry in enumerate(entries)
         if isinstance(entry, dict) and entry.get("model_name") is not None
     )
@@ -71,7 +72,9 @@ def lora_settings(loras: Sequence[RequiredLora]) -> list[dict[str, Value]]:
     return [lora.settings() for lora in loras]
 
 
-def _required(step: ResolvedStep, index: int, entry: Mapping[str, Value], folder: Path | None) -> RequiredLora:
+def _required(
+    step: ResolvedStep, index: int, entry: Mapping[str, Value], folder: Path | None, floating_bytes: int
+) -> RequiredLora:
     source = str(entry["model_name"])
     weight_name, subfolder, revision = (_text(entry.get(key)) for key in ("weight_name", "subfolder", "revision"))
     place = ("pipeline", "loras", index)
@@ -92,11 +95,17 @@ def _required(step: ResolvedStep, index: int, entry: Mapping[str, Value], folder
         _text(entry.get("adapter_name")) or Path(weight_name or source).stem,
         source,
         file,
-        file.stat().st_size if file is not None else None,
+        _bytes(file, floating_bytes) if file is not None else None,
         scale,
         None if alpha is None else _number(step, (*place, "alpha"), alpha, 0.0),
         options,
     )
+
+
+def _bytes(file: Path, floating_bytes: int) -> int:
+    """Bytes of its matrices in memory; alphas are numbers there."""
+    counts = [math.prod(tensor.shape) for name, tensor in tensors_of(file).items() if not name.endswith(".alpha")]
+    return sum(counts) * floating_bytes or file.stat().st_size
 
 
 def find_weights(

@@ -27,14 +27,11 @@ from dw_lsp.planning.ip_adapters import RequiredIpAdapter, required_ip_adapter
 from dw_lsp.planning.loras import RequiredLora, required_loras
 from dw_lsp.planning.modular import CHOOSING, chosen_names, is_modular, modular_loading, quantized_parts
 from dw_lsp.planning.single_files import file_source, find_single_file
+from dw_lsp.planning.weight_bytes import bytes_in_memory, dtype_bytes
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.identity import component_key, component_loading, loading_identity, short_dtype
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
-#: Bytes of a floating-point element for the dtype names that a workflow may use.
-DTYPE_BYTES = {
-    "float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "float8_e4m3fn": 1, "float8_e5m2": 1,
-}  # fmt: skip
 #: Members of a pipeline that are no components, though they hold objects.
 NOT_COMPONENTS = frozenset(
     {
@@ -151,7 +148,8 @@ def required_pipeline(
         parts.insert(0, _whole_file(class_name, single_file, keywords, folder, device))
     elif model is None and model_name:
         parts.insert(0, unseen_part(class_name, model_name, keywords))
-    loras, adapter = required_loras(step, folder), required_ip_adapter(step, folder)
+    loras = required_loras(step, folder, _loading_of(_denoiser(parts), keywords).get("torch_dtype"))
+    adapter = required_ip_adapter(step, folder)
     if adapter is not None and adapter.encoder is not None and not any(part.name == _ENCODER for part in parts):
         encoder = read_part(_ENCODER, "transformers", "CLIPVisionModelWithProjection", adapter.encoder, None)
         parts.append(required_part(encoder, keywords, device))
@@ -168,6 +166,10 @@ def required_pipeline(
         quantization,
         device,
     )
+
+
+def _denoiser(parts: list[RequiredComponent]) -> str:
+    return "unet" if any(part.name == "unet" for part in parts) else "transformer"
 
 
 def load_keywords(loading: Mapping[str, Value]) -> dict[str, Value]:
@@ -277,7 +279,7 @@ def required_part(part: ModelPart, keywords: Mapping[str, Value], device: str = 
     loading = _loading_of(part.name, keywords)
     dtype = _dtype(loading.get("torch_dtype"), part, device)
     loading["torch_dtype"] = dtype
-    memory = part.weights.bytes_as(dtype_bytes(dtype))
+    memory = bytes_in_memory(part, dtype, loading.get("quantization_config"))
     key = component_key(part.name, part.class_name, part.identity, component_loading(loading))
     # Only what came from the hub can be fetched again; a folder of the user's own is as it is.
     fetch = not part.whole and part.folder.is_relative_to(hub_cache())
@@ -367,11 +369,6 @@ def unseen_part(
     identity = f"{source}@{revision or 'main'}/{subfolder}/{variant}"
     key = component_key(name or simple, simple, identity, loading_identity(keywords))
     return RequiredComponent(name or simple, "diffusers", simple, key, identity, None, None, None, "download")
-
-
-def dtype_bytes(dtype: Value) -> int | None:
-    """Bytes an element of a dtype named as in a workflow ("torch.float16"); `None` when it is absent or unknown."""
-    return DTYPE_BYTES.get(short_dtype(dtype)) if isinstance(dtype, str) else None
 
 
 def _object(value: Value) -> Mapping[str, Value]:

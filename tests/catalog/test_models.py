@@ -156,6 +156,36 @@ def test_the_variant_is_read_before_the_plain_weights(tmp_path: Path) -> None:
     assert [file.name for file in weight_files(files, None)] == ["model.safetensors"]
 
 
+PLAIN = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
+HALF = ["model.fp16-00001-of-00002.safetensors", "model.fp16-00002-of-00002.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("beside", "variant", "chosen"),
+    [
+        (HALF, None, PLAIN),
+        (HALF, "fp16", HALF),
+        ([each.replace(".fp16", "") for each in HALF], "fp16", PLAIN),
+        (["consolidated.safetensors"], None, PLAIN),
+        (["model.safetensors"], None, ["model.safetensors"]),
+        (["pytorch_model.bin", "flax_model.msgpack"], None, PLAIN),
+    ],
+)
+def test_of_several_weights_in_a_folder_those_count_that_a_load_reads(
+    tmp_path: Path, beside: list[str], variant: str | None, chosen: list[str]
+) -> None:
+    for names, index in ((PLAIN, "model.safetensors.index.json"), (HALF, "model.safetensors.index.fp16.json")):
+        (tmp_path / index).write_text(json.dumps({"weight_map": dict(zip("ab", names, strict=True))}))
+    for name in {*PLAIN, *beside}:
+        write_safetensors(tmp_path / name, {name: ("F32", [1000])})
+    part = read_part("text_encoder", "transformers", "T5EncoderModel", tmp_path, variant)
+    assert [file.name for file in part.files] == chosen
+    assert part.weights.bytes_as(4) == 4000 * len(chosen)
+    (tmp_path / chosen[-1]).unlink()
+    if len(chosen) > 1:
+        assert part.whole and not read_part("", "transformers", "T5EncoderModel", tmp_path, variant).whole
+
+
 def test_shards_are_read_together(tmp_path: Path) -> None:
     names = ["model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"]
     assert [file.name for file in weight_files([tmp_path / name for name in names], None)] == names

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dw_lsp.catalog.models import read_part
-from dw_lsp.planning.requirements import RequiredPipeline, dtype_bytes, required_part, required_pipeline
+from dw_lsp.planning.requirements import RequiredPipeline, required_part, required_pipeline
+from dw_lsp.planning.weight_bytes import dtype_bytes
 from dw_lsp.text.syntax_tree import Range
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
@@ -160,7 +161,7 @@ def test_the_classes_of_a_single_file_share_what_is_in_it(folder: Path) -> None:
 
 @pytest.mark.parametrize(("device", "dtypes"), [("cpu", (4, 4)), ("cuda", (4, 2))])
 def test_without_a_dtype_the_library_chooses(folder: Path, device: str, dtypes: tuple[int, int]) -> None:
-    for name, kind in (("unet", "UNet2DConditionModel"), ("text_encoder", "CLIPTextModel")):
+    for name, kind in (("unet", "UNet2DConditionModel"), ("text_encoder", "T5EncoderModel")):
         (folder / name).mkdir()
         (folder / name / "config.json").write_text(json.dumps({"dtype": "float16"}))
         header = json.dumps({"w": {"dtype": "F16", "shape": [10], "data_offsets": [0, 20]}}).encode()

@@ -6,7 +6,7 @@ from dw_lsp.analysis.workspace import Workspace
 from dw_lsp.catalog.classes import ClassEntry
 from dw_lsp.catalog.environment import pip_install
 from dw_lsp.catalog.signatures import Signature
-from dw_lsp.planning.requirements import dtype_bytes
+from dw_lsp.planning.weight_bytes import dtype_bytes
 
 _MOST_PARAMETERS = 14
 #: What is shown of each kind: the call of what is called, else the constructor.

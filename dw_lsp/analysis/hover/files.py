@@ -16,7 +16,7 @@ from dw_lsp.analysis.workspace import Device
 from dw_lsp.catalog.models import LocalModel, find_model, looks_local
 from dw_lsp.planning.activations import Part, Picture, activations
 from dw_lsp.planning.measured import Measurements
-from dw_lsp.planning.requirements import dtype_bytes
+from dw_lsp.planning.weight_bytes import dtype_bytes
 from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Object, String, to_value
 from dw_lsp.workflow.path_uses import PathUse

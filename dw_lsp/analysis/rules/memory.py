@@ -11,7 +11,8 @@ from dw_lsp.analysis.findings import Finding, Rule
 from dw_lsp.analysis.rules.context import Context, finding
 from dw_lsp.catalog.models import MODEL_INDEX, find_model
 from dw_lsp.planning.activations import Part, activations, picture_of
-from dw_lsp.planning.requirements import SCHEDULER_NAMES, dtype_bytes
+from dw_lsp.planning.requirements import SCHEDULER_NAMES
+from dw_lsp.planning.weight_bytes import dtype_bytes
 from dw_lsp.text.syntax_tree import Node, Number, Object, String, to_value
 from dw_lsp.workflow.path_uses import PathUse
 
