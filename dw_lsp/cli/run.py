@@ -21,6 +21,7 @@ from dw_lsp.cli.inputs import UnusableInput, read_arguments, read_document, read
 from dw_lsp.cli.terminal import View, make_view
 from dw_lsp.protocol import RunOutcome
 from dw_lsp.settings import Settings
+from dw_lsp.supervisor.deadlines import Limits
 from dw_lsp.supervisor.events import Event, Log, RunFinished
 from dw_lsp.supervisor.runs import RunRequest
 from dw_lsp.supervisor.supervisor import Supervisor
@@ -125,7 +126,9 @@ class _Session:
     def __init__(self, options: argparse.Namespace, path: Path, settings: Settings, view: View):
         self._options, self._path, self._settings, self._view = options, path, settings, view
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self._supervisor = Supervisor(settings, self._events.put_nowait)
+        # No run follows upon one that a single request asks for: nobody would wait for another worker.
+        limits = Limits() if options.watch else Limits(spare=None)
+        self._supervisor = Supervisor(settings, self._events.put_nowait, limits)
         self._interrupted = asyncio.Event()
 
     async def carry_out(self, request: RunRequest | None) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import json
 import subprocess
 import time
@@ -91,7 +90,7 @@ async def _start_worker(settings: Settings, seconds: float) -> StartedWorker:
         if isinstance(event, WorkerState) and event.state in ("idle", "crashed", "stopped"):
             settled.set()
 
-    limits = dataclasses.replace(Limits(), starting=seconds)
+    limits = Limits(starting=seconds, spare=None)
     supervisor = Supervisor(settings, hear, limits)
     began = time.monotonic()
     try:

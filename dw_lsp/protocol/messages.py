@@ -211,6 +211,11 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class StandingBy:
+    """The libraries are imported; a process that was told to stand by waits to be activated."""
+
+
+@dataclass(frozen=True)
 class StartFailed:
     """This Python cannot be a worker: what is missing and how to mend it."""
 
@@ -351,7 +356,7 @@ class LogLine:
 
 
 ToWorker: TypeAlias = Activate | Execute | Cancel | Ping | ReportMemory | ClearMemory | Evict | TellStacks | Shutdown
-_Answer: TypeAlias = Hello | Ready | StartFailed | Pong | MemoryReported | RequestFailed | LogLine
+_Answer: TypeAlias = Hello | Ready | StandingBy | StartFailed | Pong | MemoryReported | RequestFailed | LogLine
 _OfRun: TypeAlias = RunBegan | StepProgress | Advanced | PreviewMade | ResultsWritten | StepEnded | RunEnded
 FromWorker: TypeAlias = _Answer | _OfRun
 Message: TypeAlias = ToWorker | FromWorker

@@ -36,7 +36,7 @@ class Limits:
     """How long each wait may last, in seconds; `None` is for ever.
 
     `crashes` is the number at the start, in a row, that is borne; `pause` comes after the first of them, and is doubled
-    each time; `spare`: how long a worker is idle before a spare process is made.
+    each time; `spare`: how long there is a worker before a spare process is made, and another.
     """
 
     starting: float | None = 120.0
@@ -55,7 +55,7 @@ class Limits:
     terminating: float | None = 3.0
     killing: float | None = 10.0
     crashes: int = 3
-    spare: float | None = 3.0
+    spare: float | None = 1.0
     request: float = 10.0
     cleanup: float = 60.0
 

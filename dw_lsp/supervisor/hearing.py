@@ -24,6 +24,7 @@ from dw_lsp.protocol import (
     ResultsWritten,
     RunBegan,
     RunEnded,
+    StandingBy,
     StartFailed,
     StepEnded,
     StepProgress,
@@ -81,6 +82,7 @@ class Hearing:
         self.starting_with: str | None = None  # The last that it said it would do before it is ready.
         self._heard: dict[type, Callable[[Any], None]] = {
             Hello: self._hello,
+            StandingBy: lambda _: None,  # Of a spare that was made the worker before it had imported.
             Ready: self._ready,
             StartFailed: self._start_failed,
             Pong: self._pong,

@@ -113,11 +113,6 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """Tell another listener from now on."""
         self._listener = listener
 
-    def pause(self, still: bool) -> None:
-        """Let it stand still, or go on; where there are no such signals it always goes on."""
-        if sys.platform != "win32":
-            self._signal(signal.SIGSTOP if still else signal.SIGCONT)
-
     def terminate(self) -> None:
         """Ask it and its children to end: by a signal, and by the end of its input, which crosses ssh too."""
         if sys.platform == "win32":

@@ -1,8 +1,9 @@
-"""A spare process: its libraries are imported, it has no device, and it can be the worker as soon as one is needed.
+"""Spare processes: their libraries are imported, they have no device, and one can be the worker when one is needed.
 
-It is made while the worker has nothing to do, sleeps while a run needs the processor, and goes when memory is short,
-when the command of the worker changes, and with us. Linux only, where the two share the libraries' memory; elsewhere
-each worker is started afresh. Nobody hears of it before it is the worker.
+There are two, made one after the other beside the worker: it may crash again before another one has imported. They
+import with what the processor has left, during runs too; they go when memory is short, when the command of the worker
+changes, and with us. Linux only, where they share the libraries' memory; elsewhere each worker is started afresh.
+Nobody hears of a spare before it is the worker.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from dw_lsp.protocol import Activate, FromWorker, Hello, StartFailed
+from dw_lsp.protocol import Activate, FromWorker, StandingBy, StartFailed
 from dw_lsp.supervisor.command import NoCommand, WorkerCommand
 from dw_lsp.supervisor.events import State, WorkerExit
 from dw_lsp.supervisor.process import CannotSpawn, Listener, WorkerProcess, spawn
@@ -25,15 +26,16 @@ _CONTAINERS = (
     ("/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file"),
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
-_PAUSED: tuple[State, ...] = ("starting", "busy", "unresponsive")
+SPARES = 2
 
 
 class Spare:
-    """One process that stands by, and what it has said. Arguments: who is told when it is gone."""
+    """One process that stands by, and what it has said. Arguments: called when it has imported; when it is gone."""
 
-    def __init__(self, gone: Callable[[Spare], None]):
-        self._gone = gone
-        self._still = self._unwanted = False
+    def __init__(self, imported: Callable[[], None], gone: Callable[[Spare], None]):
+        self._imported, self._gone = imported, gone
+        self._unwanted = False
+        self.has_imported = False
         self.process: WorkerProcess | None = None
         self.said: list[FromWorker] = []
         self.ended = asyncio.Event()
@@ -44,10 +46,12 @@ class Spare:
             process.kill()
 
     def received(self, message: FromWorker) -> None:
+        if isinstance(message, StandingBy):
+            self.has_imported = True
+            self._imported()
+            return
         self.said.append(message)
-        if isinstance(message, Hello) and self._still:
-            self.keep_still(True)
-        elif isinstance(message, StartFailed):
+        if isinstance(message, StartFailed):
             # It cannot be a worker; the next start in the usual way tells why.
             self.end()
 
@@ -64,12 +68,6 @@ class Spare:
         self.ended.set()
         self._gone(self)
 
-    def keep_still(self, still: bool) -> None:
-        """Let it sleep, or go on. Before its hello it goes on: until then it would not notice that we are gone."""
-        self._still = still
-        if self.process is not None and self.said:
-            self.process.pause(still)
-
     def end(self) -> None:
         """Let it go."""
         self._unwanted = True
@@ -78,40 +76,38 @@ class Spare:
 
 
 class Standby:
-    """Keeps at most one spare.
+    """Keeps the spares.
 
-    Arguments: the command that a worker would be started with now, `None` where no spare fits; how long the worker has
-    to be idle before one is made (seconds, `None`: never is); free memory in bytes, where it is known.
+    Arguments: the command that a worker would be started with now, `None` where no spare fits; how long there has to be
+    a worker before one is made (seconds, `None`: never is); free memory in bytes, where it is known.
     """
 
     def __init__(
         self,
         command: Callable[[], WorkerCommand | None],
-        idle: float | None,
+        delay: float | None,
         free_memory: Callable[[], int | None] | None = None,
     ):
-        self._command, self._idle = command, idle if sys.platform == "linux" else None
+        self._command, self._delay = command, delay if sys.platform == "linux" else None
         self._free_memory = free_memory or available_memory
+        self._has_worker = False
         self._timer: asyncio.TimerHandle | None = None
         self._making: asyncio.Task[None] | None = None
-        self._spare: Spare | None = None
+        self._spares: list[Spare] = []
         self._alive: set[Spare] = set()
         self._made_with: WorkerCommand | None = None
         self._unfit: WorkerCommand | None = None
         self._closed = False
 
     @property
-    def pid(self) -> int | None:
-        """The spare's process id, for tests and for those who look after processes."""
-        return self._spare.process.pid if self._spare is not None and self._spare.process is not None else None
+    def pids(self) -> tuple[int, ...]:
+        """The process ids of the spares that have imported, for tests and for those who look after processes."""
+        return tuple(each.process.pid for each in self._spares if each.process is not None and each.has_imported)
 
     def worker_is(self, state: State) -> None:
-        """The worker is in this state now: an idle one leaves time for a spare."""
-        self._stop_timer()
-        if self._spare is not None:
-            self._spare.keep_still(state in _PAUSED)
-        elif state == "idle" and self._idle is not None and not self._closed:
-            self._timer = asyncio.get_running_loop().call_later(self._idle, self._begin)
+        """The worker is in this state now: one that is there shall have spares."""
+        self._has_worker = state in ("idle", "busy")
+        self._consider()
 
     def memory_is(self, free: int | None) -> None:
         """So many bytes of the machine's memory are free now."""
@@ -119,16 +115,14 @@ class Standby:
             self.drop()
 
     def take(self, command: WorkerCommand, listener: Listener) -> bool:
-        """Let the spare be the worker, if there is one for this very command. Returns whether it is now."""
-        spare = self._spare
-        if spare is None or spare.process is None:
-            return False
+        """Let a spare be the worker, if there is one for this very command. Returns whether it is now."""
         if self._made_with != command:
             self.drop()
+        spare = next((each for each in self._spares if each.process is not None), None)
+        if spare is None or spare.process is None:
             return False
-        self._spare = None
+        self._spares.remove(spare)
         self._alive.discard(spare)
-        spare.keep_still(False)
         spare.process.hand_over(listener)
         listener.started(spare.process)
         for message in spare.said:
@@ -137,21 +131,22 @@ class Standby:
         return True
 
     def drop(self) -> None:
-        """Let the spare go, as long as it is not the worker."""
-        spare, self._spare = self._spare, None
-        if spare is not None:
+        """Let the spares go, but for one that is the worker."""
+        spares, self._spares = self._spares, []
+        for spare in spares:
             spare.end()
 
     def check_command(self) -> None:
         """What starts a worker may have changed: a spare that was made for something else goes."""
         self._unfit = None
-        if self._spare is not None and self._made_with != self._wanted():
+        if self._spares and self._made_with != self._wanted():
             self.drop()
+        self._consider()
 
     async def close(self) -> None:
-        """End the spare, and make no other; return when it is gone."""
+        """End the spares, and make no others; return when they are gone."""
         self._closed = True
-        self._stop_timer()
+        self._consider()
         if self._making is not None:
             await self._making
         self.drop()
@@ -160,15 +155,27 @@ class Standby:
 
     # ------------------------------------------------------------ inside
 
+    def _consider(self) -> None:
+        """Begin to wait for the time to make a spare, or wait no longer."""
+        wanted = self._has_worker and not self._closed and len(self._spares) < SPARES
+        # One after the other: the first is of use the sooner.
+        wanted = wanted and all(spare.has_imported for spare in self._spares)
+        if not wanted and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        elif wanted and self._timer is None and self._delay is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._delay, self._begin)
+
     def _begin(self) -> None:
         self._timer = None
         command = self._wanted()
         free = self._free_memory()
         if command is None or command == self._unfit or (free is not None and free < ENOUGH_MEMORY):
             return
-        self._spare, self._made_with = Spare(self._lost), command
-        self._alive.add(self._spare)
-        self._making = asyncio.get_running_loop().create_task(self._make(command, self._spare))
+        spare, self._made_with = Spare(self._consider, self._lost), command
+        self._spares.append(spare)
+        self._alive.add(spare)
+        self._making = asyncio.get_running_loop().create_task(self._make(command, spare))
 
     async def _make(self, command: WorkerCommand, spare: Spare) -> None:
         try:
@@ -186,13 +193,9 @@ class Standby:
     def _lost(self, spare: Spare) -> None:
         """It is gone. If nobody wanted that, another one of the same command would go the same way."""
         self._alive.discard(spare)
-        if self._spare is spare:
-            self._spare, self._unfit = None, self._made_with
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if spare in self._spares:
+            self._spares.remove(spare)
+            self._unfit = self._made_with
 
 
 def available_memory() -> int | None:

@@ -37,10 +37,12 @@ from dw_lsp.protocol import (
     ReportMemory,
     RequestFailed,
     Shutdown,
+    StandingBy,
     StartFailed,
     TellStacks,
 )
 from dw_lsp.worker import standby
+from dw_lsp.worker.background import Background
 from dw_lsp.worker.cancellation import Cancellation
 from dw_lsp.worker.channel import Channel
 from dw_lsp.worker.orphans import end_with_parent, leave_interrupts_to_the_parent, watch_input
@@ -75,8 +77,9 @@ class Worker:
         self._engine: Engine | None = None
         self._printed: Printed | None = None
         self._activated = threading.Event()
+        self._importing = Background(self._import)
         self._at_once: dict[type, Callable[[Message], None]] = {
-            Activate: lambda _: self._activated.set(),
+            Activate: self._activate,
             Execute: self._queue_run,
             Cancel: self._cancel,
             Ping: self._answer_ping,
@@ -99,24 +102,33 @@ class Worker:
     def get_ready(self, standing_by: bool) -> bool:
         """Import the libraries, and report. Returns whether this process can work.
 
-        Arguments: `standing_by`: between the two, wait to be activated, with no device until then.
+        Arguments: `standing_by`: import in the background, and wait to be activated, with no device until then.
         """
         try:
-            versions = standby.import_libraries(self.log)
+            if standing_by:
+                standby.start_its_threads()
+            versions = self._importing.do() if standing_by else self._import()
         except standby.CannotStart as error:
             self._channel.send(StartFailed(error.message, error.hint))
             return False
-        from dw_lsp.worker.engine.engine import Engine
-
-        standby.settle_garbage()
         if standing_by:
+            self._channel.send(StandingBy())
             self._activated.wait()
             self._began = time.monotonic()
+        from dw_lsp.worker.engine.engine import Engine
+
         engine = Engine(versions)
         self._engine = engine
         seconds = time.monotonic() - self._began
         self._channel.send(Ready(versions, engine.device.type, engine.device_name, seconds))
         return True
+
+    def _import(self) -> dict[str, str]:
+        versions = standby.import_libraries(self.log)
+        import dw_lsp.worker.engine.engine  # noqa: F401
+
+        standby.settle_garbage()
+        return versions
 
     def serve(self) -> None:
         """Do the queued work, one piece after another, until the worker is told to leave."""
@@ -142,6 +154,10 @@ class Worker:
                 self.log("error", f"a {type(message).__name__} is not for a worker")
             else:
                 handle(message)
+
+    def _activate(self, message: Message) -> None:
+        self._importing.hurry()
+        self._activated.set()
 
     def _queue_run(self, message: Message) -> None:
         assert isinstance(message, Execute)

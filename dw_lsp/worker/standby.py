@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import importlib.metadata
@@ -65,6 +66,14 @@ def import_libraries(log: Callable[[str, str], None]) -> dict[str, str]:
     _quiet_the_libraries()
     _warm_up(log)
     return versions()
+
+
+def start_its_threads() -> None:
+    """Import what starts threads when it is imported: they keep the priority of the thread that imports it."""
+    if _is_there("numpy"):
+        # What is wrong with it is told where it is needed.
+        with contextlib.suppress(Exception):
+            importlib.import_module("numpy")
 
 
 def _is_there(name: str) -> bool:

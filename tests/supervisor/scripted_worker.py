@@ -44,6 +44,7 @@ from dw_lsp.protocol import (
     RunEnded,
     RunError,
     Shutdown,
+    StandingBy,
     StartFailed,
     StepEnded,
     StepProgress,
@@ -146,6 +147,7 @@ class ScriptedWorker:
             self.send(StartFailed(*self.start["start_failed"]))
             os._exit(3)
         if "--standby" in sys.argv:
+            self.send(StandingBy())
             self.activated.wait()
         if not self.start.get("never_ready"):
             self.send(Ready({"python": "3", "torch": "none"}, "cpu", "a script", time.monotonic() - BEGAN))

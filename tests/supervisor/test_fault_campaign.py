@@ -152,7 +152,7 @@ class Campaign:
         return self.front.supervisor
 
     def note_pids(self) -> None:
-        self.pids |= {pid for pid in (self.supervisor.state.pid, self.supervisor._standby.pid) if pid}
+        self.pids |= {pid for pid in (self.supervisor.state.pid, *self.supervisor._standby.pids) if pid}
 
     def workflow(self) -> str:
         def drawing(name: str, **arguments: Any) -> dict[str, Any]:

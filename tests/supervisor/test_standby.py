@@ -1,4 +1,4 @@
-"""The spare: when there is one, when there is none, and that it becomes the worker the moment one is needed."""
+"""The spares: when there are some, when there are none, and that one becomes the worker the moment one is needed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ import pytest
 
 from dw_lsp.supervisor.command import WorkerCommand
 from dw_lsp.supervisor.deadlines import Limits
-from dw_lsp.supervisor.standby import ENOUGH_MEMORY, SHORT_MEMORY, Standby, available_memory
-from dw_lsp.supervisor.supervisor import Supervisor
+from dw_lsp.supervisor.standby import ENOUGH_MEMORY, SHORT_MEMORY, SPARES, Standby, available_memory
 
 SCRIPT = Path(__file__).with_name("scripted_worker.py")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker is always started afresh")
@@ -44,123 +43,132 @@ async def front(make_front: Any, interpreter: Any) -> AsyncIterator[Any]:
     yield make_front({}, Limits(spare=0.05), worker={"command": (), "python": interpreter()})
 
 
-def spare_of(supervisor: Supervisor) -> int | None:
-    return supervisor._standby.pid
-
-
-async def with_spare(front: Any) -> tuple[int, int]:
-    """Wait for a worker and its spare. Returns their process ids."""
+async def with_spares(front: Any) -> tuple[int, tuple[int, ...]]:
+    """Wait for a worker and its spares. Returns their process ids."""
     worker = await front.ready()
-    await front.until(lambda: spare_of(front.supervisor) is not None and bool(front.supervisor._standby._spare.said))
-    spare = spare_of(front.supervisor)
-    assert spare is not None and spare != worker
-    return worker, spare
+    await front.until(lambda: len(front.supervisor._standby.pids) == SPARES)
+    spares = front.supervisor._standby.pids
+    assert len({worker, *spares}) == 1 + SPARES
+    return worker, spares
 
 
-def scheduling_state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+async def all_gone(front: Any, alive: Any, pids: tuple[int, ...]) -> None:
+    await front.until(lambda: not any(alive(pid) for pid in pids))
 
 
-async def test_the_spare_is_the_worker_after_a_crash(front: Any) -> None:
-    worker, spare = await with_spare(front)
+async def test_a_spare_is_the_worker_after_a_crash(front: Any) -> None:
+    worker, spares = await with_spares(front)
     os.kill(worker, signal.SIGKILL)
     await front.state("crashed")
     finished = await front.finished(front.submit())
     assert finished.outcome == "succeeded"
-    assert front.supervisor.state.pid == spare
+    assert front.supervisor.state.pid == spares[0]
 
 
-async def test_a_cancel_that_costs_the_worker_is_answered_by_the_spare(front: Any) -> None:
-    _, spare = await with_spare(front)
+async def test_a_worker_that_crashes_again_at_once_is_replaced_as_quickly(front: Any) -> None:
+    worker, spares = await with_spares(front)
+    front.supervisor._standby._delay = None  # As if no other could be made so soon.
+    for crashing, next_one in ((worker, spares[0]), (spares[0], spares[1])):
+        os.kill(crashing, signal.SIGKILL)
+        await front.until(lambda: front.supervisor.state.pid == next_one)  # noqa: B023
+        await front.state("idle")
+
+
+async def test_a_cancel_that_costs_the_worker_is_answered_by_a_spare(front: Any) -> None:
+    _, spares = await with_spares(front)
     submitted = front.submit(["began", "one"], ["advance"], ["hang"])
     await front.state("busy")
     front.supervisor.cancel(force=True)
     assert (await front.finished(submitted)).outcome == "cancelled"
     await front.state("idle")
-    assert front.supervisor.state.pid == spare
+    assert front.supervisor.state.pid == spares[0]
 
 
-async def test_nobody_sees_the_spare(front: Any) -> None:
-    worker, _ = await with_spare(front)
+async def test_nobody_sees_the_spares(front: Any) -> None:
+    worker, _ = await with_spares(front)
     states = [event.pid for event in front.events if hasattr(event, "pid")]
     assert set(states) <= {None, worker}
     assert front.supervisor.state.pid == worker
 
 
-async def test_it_sleeps_while_a_run_needs_the_processor(front: Any) -> None:
-    _, spare = await with_spare(front)
-    submitted = front.submit(["sleep", 30])
-    await front.state("busy")
-    await front.until(lambda: scheduling_state(spare) == "T")
-    front.supervisor.cancel()
+async def test_a_run_that_begins_at_once_has_spares_too(front: Any) -> None:
+    front.supervisor.prewarm()
+    submitted = front.submit(["began", "one"], ["hang"])
+    await front.until(lambda: len(front.supervisor._standby.pids) == SPARES)
+    assert front.supervisor.state.state == "busy"
+    front.supervisor.cancel(force=True)
     await front.finished(submitted)
-    await front.until(lambda: scheduling_state(spare) == "S")
 
 
-async def test_a_spare_that_sleeps_can_be_the_worker(front: Any) -> None:
-    _, spare = await with_spare(front)
-    submitted = front.submit(["sleep", 0.1], ["die", "SIGSEGV"])
-    assert (await front.finished(submitted)).outcome == "crashed"
-    assert (await front.finished(front.submit())).outcome == "succeeded"
-    assert front.supervisor.state.pid == spare
-
-
-async def test_there_is_one_again_for_the_next_crash(front: Any) -> None:
-    worker, first = await with_spare(front)
+async def test_one_that_is_needed_before_it_has_imported_is_the_worker_as_well(
+    make_front: Any, interpreter: Any
+) -> None:
+    front = make_front({}, Limits(spare=0.01), worker={"command": (), "python": interpreter(import_seconds=0.5)})
+    worker = await front.ready()
+    await front.until(lambda: any(spare.said for spare in front.supervisor._standby._spares))
     os.kill(worker, signal.SIGKILL)
     await front.state("crashed")
-    _, second = await with_spare(front)
-    assert front.supervisor.state.pid == first and second not in (worker, first)
+    assert (await front.finished(front.submit())).outcome == "succeeded"
+    assert front.supervisor.state.pid != worker and front.states().count("crashed") == 1
+
+
+async def test_there_are_as_many_again_for_the_next_crash(front: Any) -> None:
+    worker, spares = await with_spares(front)
+    os.kill(worker, signal.SIGKILL)
+    await front.state("crashed")
+    _, others = await with_spares(front)
+    assert front.supervisor.state.pid == spares[0] and others[0] == spares[1]
+    assert others[1] not in (worker, *spares)
 
 
 async def test_close_leaves_no_spare(front: Any, alive: Any) -> None:
-    _, spare = await with_spare(front)
+    _, spares = await with_spares(front)
     await front.supervisor.close()
-    assert not alive(spare)
+    assert not any(alive(pid) for pid in spares)
 
 
-async def test_a_shutdown_takes_it_too(front: Any, alive: Any) -> None:
-    _, spare = await with_spare(front)
+async def test_a_shutdown_takes_them_too(front: Any, alive: Any) -> None:
+    _, spares = await with_spares(front)
     await front.supervisor.shutdown()
-    await front.until(lambda: not alive(spare))
+    await all_gone(front, alive, spares)
     await asyncio.sleep(0.2)
-    assert spare_of(front.supervisor) is None
+    assert not front.supervisor._standby._alive
 
 
 async def test_a_restart_that_the_user_wants_imports_anew(front: Any, alive: Any) -> None:
-    _, spare = await with_spare(front)
+    _, spares = await with_spares(front)
     await front.supervisor.restart()
-    assert front.supervisor.state.pid != spare
-    await front.until(lambda: not alive(spare))
+    assert front.supervisor.state.pid not in spares
+    await all_gone(front, alive, spares)
 
 
-async def test_another_interpreter_makes_it_useless(front: Any, interpreter: Any, alive: Any) -> None:
-    _, spare = await with_spare(front)
+async def test_another_interpreter_makes_them_useless(front: Any, interpreter: Any, alive: Any) -> None:
+    _, spares = await with_spares(front)
     settings = front.settings
     worker = dataclasses.replace(settings.worker, python=interpreter(import_seconds=0.01))
     front.supervisor.configure(dataclasses.replace(settings, worker=worker))
-    await front.until(lambda: not alive(spare))
+    await all_gone(front, alive, spares)
 
 
 async def test_other_settings_do_not(front: Any, alive: Any) -> None:
-    _, spare = await with_spare(front)
+    _, spares = await with_spares(front)
     front.supervisor.configure(front.settings)
     await asyncio.sleep(0.1)
-    assert alive(spare) and spare_of(front.supervisor) == spare
+    assert all(alive(pid) for pid in spares) and front.supervisor._standby.pids == spares
 
 
 async def test_a_command_of_the_users_own_gets_none(make_front: Any) -> None:
     front = make_front({}, Limits(spare=0.01))
     await front.ready()
     await asyncio.sleep(0.3)
-    assert spare_of(front.supervisor) is None
+    assert not front.supervisor._standby._alive
 
 
 async def test_there_is_none_before_the_first_worker(make_front: Any, interpreter: Any) -> None:
     settings = {"command": (), "python": interpreter(), "prewarm": "onRun"}
     front = make_front({}, Limits(spare=0.01), worker=settings)
     await asyncio.sleep(0.2)
-    assert spare_of(front.supervisor) is None and front.supervisor.state.state == "stopped"
+    assert not front.supervisor._standby._alive and front.supervisor.state.state == "stopped"
 
 
 async def test_one_that_cannot_live_is_tried_once(make_front: Any, interpreter: Any, tmp_path: Path) -> None:
@@ -179,12 +187,12 @@ async def test_one_that_cannot_live_is_tried_once(make_front: Any, interpreter: 
     assert front.states()[-1] == "idle"
 
 
-async def test_short_memory_sends_it_away(front: Any, alive: Any) -> None:
-    _, spare = await with_spare(front)
+async def test_short_memory_sends_them_away(front: Any, alive: Any) -> None:
+    _, spares = await with_spares(front)
     front.supervisor._standby.memory_is(SHORT_MEMORY)
-    assert alive(spare)
+    assert all(alive(pid) for pid in spares)
     front.supervisor._standby.memory_is(SHORT_MEMORY - 1)
-    await front.until(lambda: not alive(spare))
+    await all_gone(front, alive, spares)
 
 
 @pytest.mark.parametrize(("free", "wanted"), [(ENOUGH_MEMORY - 1, 0), (ENOUGH_MEMORY, 1), (None, 1)])
