@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from dw_lsp.worker.engine.devices import free_and_total, memory_library
 from dw_lsp.worker.engine.host_memory import host_memory, process_memory, return_free_memory
 
 MEGABYTE = 1024 * 1024
@@ -41,17 +42,17 @@ class Housekeeping:
     """Cleans up after runs on one device."""
 
     def __init__(self, device: torch.device):
-        self._device = device
+        self._device, self._library = device, memory_library(device)
         # How large the process was after memory was last given back: what malloc calls unused may be gone already.
         self._smallest: int | None = None
 
     def after_run(self, seconds: float) -> None:
         """Collect, and give memory back where that pays. Arguments: `seconds` is what the run took."""
         gc.collect()
-        if self._device.type == "cuda":
-            unused = int(torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device))
-            if unused > SHARE_OF_FREE * torch.cuda.mem_get_info(self._device)[0]:
-                torch.cuda.empty_cache()
+        if (library := self._library) is not None:
+            unused = int(library.memory_reserved(self._device) - library.memory_allocated(self._device))
+            if unused > SHARE_OF_FREE * free_and_total(self._device, library)[0]:
+                library.empty_cache()
         heap = self._unused()
         if heap is not None and heap >= LEAST_RETURNED and pays(heap, host_memory().free, seconds):
             self.give_back()

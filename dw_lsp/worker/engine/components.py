@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from dw_lsp.protocol import Component
+from dw_lsp.worker.engine.devices import empty_caches
 from dw_lsp.worker.engine.eviction import Budgets, Held, moves
 from dw_lsp.worker.engine.host_memory import return_free_memory
 
@@ -94,6 +95,14 @@ class Components:
             gone = [self._residents.pop(key).record for key in others]
         release_memory()
         return tuple(record for record in gone if record.bytes)
+
+    def park(self, keys: Collection[str]) -> None:
+        """Bring components to host memory, where they can be there."""
+        with self._lock:
+            found = [self._residents[key].live for key in keys if key in self._residents]
+        for live in found:
+            if isinstance(live, torch.nn.Module):
+                _park(live)
 
     def drop_all(self) -> None:
         """Forget every component and give their memory back."""
@@ -196,8 +205,5 @@ def release_memory() -> None:
     """
     gc.unfreeze()
     settle_garbage()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    elif torch.backends.mps.is_available():
-        torch.mps.empty_cache()
+    empty_caches()
     return_free_memory()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,11 +26,35 @@ def default_device() -> torch.device:
 
 def device_name(device: torch.device) -> str:
     """The device's name, as its maker gives it."""
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    if device.type == "xpu":
-        return str(torch.xpu.get_device_name(device))
-    return processor_name()
+    library: Any = None if device.type == "cpu" else getattr(torch, device.type, None)
+    return str(library.get_device_name(device)) if hasattr(library, "get_device_name") else processor_name()
+
+
+def memory_library(device: torch.device) -> Any:
+    """What of torch tells of a device's memory (`torch.cuda`, `torch.xpu`); `None` for the CPU and for MPS.
+
+    It has `memory_allocated`, `memory_reserved`, `max_memory_allocated`, `reset_peak_memory_stats`, `empty_cache`.
+    """
+    library = None if device.type in ("cpu", "mps") else getattr(torch, device.type, None)
+    return library if hasattr(library, "memory_allocated") else None
+
+
+def free_and_total(device: torch.device, library: Any) -> tuple[int, int]:
+    """Free bytes and all bytes of a device's memory. Arguments: `library` as from `memory_library`."""
+    if hasattr(library, "mem_get_info"):
+        free, total = library.mem_get_info(device)
+        return int(free), int(total)
+    # Older releases tell of Intel's devices only how large they are.
+    total = int(library.get_device_properties(device).total_memory)
+    return total - int(library.memory_reserved(device)), total
+
+
+def empty_caches() -> None:
+    """Give back what the allocators of devices keep for reuse, and what torch keeps of pinned host memory."""
+    for name in ("cuda", "xpu", "mps"):
+        library = getattr(torch, name, None)
+        if library is not None and (torch.backends.mps if name == "mps" else library).is_available():
+            library.empty_cache()
 
 
 def processor_name() -> str:
@@ -76,6 +103,33 @@ def is_present(device: torch.device) -> bool:
     if library is None or not hasattr(library, "is_available") or not library.is_available():
         return False
     return (device.index or 0) < library.device_count()
+
+
+#: Models whose parts may be on several devices: a move was broken off, or some parts have a place of their own.
+_SCATTERED: weakref.WeakSet[torch.nn.Module] = weakref.WeakSet()
+_HOST = torch.device("cpu")
+
+
+def scattered(module: torch.nn.Module) -> None:
+    """Note that one part of a model no longer tells where the others are."""
+    _SCATTERED.add(module)
+
+
+def bring(module: torch.nn.Module, device: torch.device) -> None:
+    """Move a model to a device unless it is there. Where it does not fit, all of it is in host memory afterwards."""
+    # One weight speaks for all: looking at each takes longer than a small model's whole step.
+    first = next(module.parameters(), None)
+    if module not in _SCATTERED and same_device(_HOST if first is None else first.device, device):
+        return
+    _SCATTERED.add(module)
+    try:
+        module.to(device)
+    except BaseException:
+        with contextlib.suppress(Exception):  # Some quantized models cannot be there.
+            module.to(_HOST)
+            _SCATTERED.discard(module)
+        raise
+    _SCATTERED.discard(module)
 
 
 def same_device(one: torch.device, other: torch.device) -> bool:

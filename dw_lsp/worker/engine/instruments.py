@@ -242,15 +242,17 @@ def before_each(module: torch.nn.Module, call: Callable[[], None]) -> contextlib
     return replaced(module, "forward", watched)
 
 
-#: Found once for each model, as long as it lives: a large one has thousands of modules to look through.
-_BLOCKS: weakref.WeakKeyDictionary[torch.nn.Module, tuple[torch.nn.Module, ...]] = weakref.WeakKeyDictionary()
+#: Found once for each model, as long as it lives: a large one has thousands of modules to look through. The blocks may
+#: hold their model, by hooks that offloading has left: who held them would keep all of it in memory.
+_BLOCKS: weakref.WeakKeyDictionary[torch.nn.Module, tuple[weakref.ref[torch.nn.Module], ...]]
+_BLOCKS = weakref.WeakKeyDictionary()
 
 
 def blocks_of(module: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
     """The blocks that a model goes through one after another: between two of them it can be stopped."""
     if module not in _BLOCKS:
-        _BLOCKS[module] = tuple(_blocks(module))
-    return _BLOCKS[module]
+        _BLOCKS[module] = tuple(map(weakref.ref, _blocks(module)))
+    return tuple(block for each in _BLOCKS[module] if (block := each()) is not None)
 
 
 def _blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:

@@ -11,6 +11,7 @@ import torch
 
 from dw_lsp.protocol import Component, MemoryReport
 from dw_lsp.worker.engine.cleanup import heap_in_use
+from dw_lsp.worker.engine.devices import free_and_total, memory_library
 from dw_lsp.worker.engine.growth import Pools
 from dw_lsp.worker.engine.host_memory import HostMemory, host_memory, open_handles, process_memory
 
@@ -26,16 +27,22 @@ class Meter:
 
     def __init__(self, device: torch.device, name: str):
         self._device, self._name = device, name
+        self._library = memory_library(device)
         self._baseline: int | None = None
         self._peak: int | None = None
         self._in_use_peak: int | None = None
         # Of the process before it has carried out anything: what a full cleanup should come back to.
         self._process_at_start = process_memory()
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether the device's allocator itself tells its highest use."""
+        return self._library is not None
+
     def used(self) -> int | None:
         """Bytes in use now: on the device, or of this process where the device is the CPU itself."""
-        if self._device.type == "cuda":
-            return int(torch.cuda.memory_allocated(self._device))
+        if self._library is not None:
+            return int(self._library.memory_allocated(self._device))
         if self._device.type == "mps":
             return int(torch.mps.current_allocated_memory())
         return process_memory()
@@ -53,9 +60,10 @@ class Meter:
         host = process_memory()
         in_host = sum(each.bytes for each in components if each.device.startswith("cpu"))
         device = reserve = None
-        if self._device.type == "cuda":
-            allocated = torch.cuda.memory_allocated(self._device)
-            device, reserve = allocated - self._kept(components), torch.cuda.memory_reserved(self._device) - allocated
+        if self._library is not None:
+            allocated = int(self._library.memory_allocated(self._device))
+            reserve = int(self._library.memory_reserved(self._device)) - allocated
+            device = allocated - self._kept(components)
         return Pools(
             device=device,
             device_reserve=reserve,
@@ -106,11 +114,12 @@ class Meter:
         self, host: HostMemory, components: Sequence[Component]
     ) -> tuple[int | None, int | None, int | None, int | None, int | None]:
         """Allocated, reserved, free, total and peak bytes. On a CPU: the components', the process's, the machine's."""
-        if self._device.type == "cuda":
-            free, total = torch.cuda.mem_get_info(self._device)
-            allocated = int(torch.cuda.memory_allocated(self._device))
-            reserved = int(torch.cuda.memory_reserved(self._device))
-            return allocated, reserved, int(free), int(total), int(torch.cuda.max_memory_allocated(self._device))
+        if (library := self._library) is not None:
+            free, total = free_and_total(self._device, library)
+            allocated, reserved = (
+                int(ask(self._device)) for ask in (library.memory_allocated, library.memory_reserved)
+            )
+            return allocated, reserved, free, total, int(library.max_memory_allocated(self._device))
         if self._device.type == "mps":
             allocated = int(torch.mps.current_allocated_memory())
             reserved = int(torch.mps.driver_allocated_memory())
@@ -126,13 +135,13 @@ class Meter:
     def forget(self) -> None:
         """Everything was cleaned up: growth and peaks count anew."""
         self._baseline = self._peak = None
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
+        if self._library is not None:
+            self._library.reset_peak_memory_stats(self._device)
 
     def begin_peak(self) -> None:
         """From now on `peak` tells the highest use since this call."""
-        if self._device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self._device)
+        if self._library is not None:
+            self._library.reset_peak_memory_stats(self._device)
         self._peak = self.used()
 
     def begin_in_use(self) -> int | None:
@@ -145,8 +154,8 @@ class Meter:
         return self.used() if self._device.type != "cpu" else heap_in_use()
 
     def peak_in_use(self) -> int | None:
-        """The most that was handed out since `begin_in_use`: exact on CUDA, elsewhere the highest of the samples."""
-        return self.peak() if self._device.type == "cuda" else self._in_use_peak
+        """The most handed out since `begin_in_use`: exact where the allocator keeps it, else of the samples."""
+        return self.peak() if self.is_exact else self._in_use_peak
 
     def sample(self) -> None:
         """Look once more: what is in use now may be the highest so far."""
@@ -160,25 +169,25 @@ class Meter:
             self._peak = max(self._peak or 0, used)
 
     def peak(self) -> int | None:
-        """The highest use since `begin_peak`: exact on CUDA, elsewhere the highest of the samples."""
-        if self._device.type == "cuda":
-            return int(torch.cuda.max_memory_allocated(self._device))
+        """The highest use since `begin_peak`: exact where the allocator keeps it, else the highest of the samples."""
+        if self._library is not None:
+            return int(self._library.max_memory_allocated(self._device))
         self._note(self.used())
         return self._peak
 
     def free(self) -> int | None:
-        """Bytes of the device's memory that nobody uses; on CUDA, what its allocator keeps for reuse counts as free."""
-        if self._device.type == "cuda":
-            kept = torch.cuda.memory_reserved(self._device) - torch.cuda.memory_allocated(self._device)
-            return int(torch.cuda.mem_get_info(self._device)[0] + kept)
+        """Bytes of the device's memory that nobody uses; what its allocator keeps for reuse counts as free."""
+        if self._library is not None:
+            kept = self._library.memory_reserved(self._device) - self._library.memory_allocated(self._device)
+            return free_and_total(self._device, self._library)[0] + int(kept)
         if self._device.type == "mps":
             return max(0, int(torch.mps.recommended_max_memory()) - int(torch.mps.driver_allocated_memory()))
         return host_memory().free
 
     def capacity(self) -> int | None:
         """Bytes of the device's memory in all."""
-        if self._device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self._device)[1])
+        if self._library is not None:
+            return free_and_total(self._device, self._library)[1]
         if self._device.type == "mps":
             return int(torch.mps.recommended_max_memory())
         return host_memory().total

@@ -48,8 +48,8 @@ def bring_on_demand(module: Any, device: torch.device, undo: contextlib.ExitStac
     def brought(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            module.to(device)
             try:
+                module.to(device)
                 return function(*args, **kwargs)
             finally:
                 module.to(_HOST)

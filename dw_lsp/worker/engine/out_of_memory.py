@@ -80,6 +80,7 @@ class Relief:
             changed["vae"] = {**(vae if isinstance(vae, dict) else {}), **dict.fromkeys(SAVING_SWITCHES, True)}
         if self.offload:
             changed["offload"] = self.offload
+            changed.pop("group_offload", None)
         return changed
 
 
@@ -87,21 +88,29 @@ AS_WRITTEN = Relief()
 
 
 def next_relief(
-    tried: Relief, settings: Mapping[str, Value], device_type: str, switches: Collection[str], freed: bool
+    tried: Relief,
+    settings: Mapping[str, Value],
+    device_type: str,
+    switches: Collection[str],
+    freed: bool,
+    takes_turns: bool = True,
 ) -> Relief | None:
     """What to try after `tried` ran out of memory; `None` when nothing is left that would change anything.
 
     Arguments: `settings` is the pipeline's `configuration` as written; `switches` are those of `SAVING_SWITCHES` that
-    its VAE has and that are off; `freed`: something else has just left memory, so that the same again may succeed.
+    its VAE has and that are off; `freed`: something else has just left memory, so that the same again may succeed;
+    `takes_turns`: its models can be offloaded one by one.
     """
-    if tried == AS_WRITTEN and (switches or freed):
-        return replace(tried, decode_in_parts=bool(switches))
+    if switches and not tried.decode_in_parts:
+        return replace(tried, decode_in_parts=True)
+    if tried == AS_WRITTEN and freed:
+        return tried
     if device_type == "cpu":
         return None  # There is no other memory to offload to.
     offload = tried.offload or offload_in(settings)
     if offload == "sequential":
         return None
-    return replace(tried, offload="sequential" if offload == "model" else "model")
+    return replace(tried, offload="sequential" if offload == "model" or not takes_turns else "model")
 
 
 def ways_to_reduce(body: Mapping[str, Value], device_type: str) -> tuple[str, str, str]:

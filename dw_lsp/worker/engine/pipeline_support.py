@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dw_lsp.planning.ip_adapters import adapter_names
-from dw_lsp.planning.modular import MODULAR_SETTINGS, is_modular, load_components
+from dw_lsp.planning.modular import MODULAR_SETTINGS, is_modular, load_components, offload_in
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import TYPES
@@ -147,12 +147,28 @@ def _check_source(step: ResolvedStep, configuration: Mapping[str, Value], modula
 
 def _check_groups(step: ResolvedStep, configuration: Mapping[str, Value]) -> None:
     path = ("pipeline", "configuration", "group_offload")
-    groups = object_at(step, configuration.get("group_offload"), path)
-    if groups and configuration.get("offload"):
-        raise refuse(step, path, "`group_offload` and `offload` rule each other out")
+    offload = offload_in(configuration)
+    _check_group(step, configuration.get("group_offload"), path, offload)
+    own = object_at(step, configuration.get("components"), (*path[:-1], "components"))
+    for name, wanted in own.items():
+        if isinstance(wanted, dict):
+            _check_group(step, wanted.get("group_offload"), (*path[:-1], "components", name, "group_offload"), offload)
+    for name, part in step.body.items():
+        settings = part.get("configuration") if isinstance(part, dict) else None
+        if isinstance(settings, dict) and "from_pretrained_arguments" in part:  # type: ignore[operator]
+            _check_group(step, settings.get("group_offload"), ("pipeline", name, *path[1:]), offload)
     names = configuration.get("sdnq_optimize")
     if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise refuse(step, (*path[:-1], "sdnq_optimize"), "`sdnq_optimize` should be a list of component names")
+
+
+def _check_group(step: ResolvedStep, value: Value, path: tuple[PathPart, ...], offload: str | None) -> None:
+    groups = object_at(step, value, path)
+    if groups and offload:
+        raise refuse(step, path, "`group_offload` and `offload` rule each other out")
+    if groups.get("offload_type", "block_level") == "block_level" and groups and not groups.get("num_blocks_per_group"):
+        hint = 'Say how many, or use "offload_type": "leaf_level".'
+        raise refuse(step, path, "groups of blocks need `num_blocks_per_group`, how many come at once", hint)
 
 
 def _check_modules(step: ResolvedStep, configuration: Mapping[str, Value], options: RunOptions) -> None:

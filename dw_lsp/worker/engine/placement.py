@@ -17,7 +17,7 @@ import torch
 from dw_lsp.planning.modular import offload_in
 from dw_lsp.text.syntax_tree import Range, Value
 from dw_lsp.worker.engine.compiling import compile_model
-from dw_lsp.worker.engine.devices import named_device, same_device
+from dw_lsp.worker.engine.devices import bring, named_device, scattered
 from dw_lsp.worker.engine.modular import is_modular
 from dw_lsp.worker.engine.offloading import bring_on_demand, offload_groups, one_by_one, take_turns
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
@@ -58,6 +58,12 @@ def place(
     """
     offload = offload_in(settings)
     single = component_settings(step, settings)
+    if offload and device.type == "cpu":
+        logger.warning("`offload` has no effect on a CPU: everything is in host memory anyway")
+        offload = None
+    elif offload:
+        # The text has only one of the two; what is offloaded after memory has run out may have had its own way before.
+        single = {name: _without_own_offload(wanted) for name, wanted in single.items()}
     single.update(_in_groups(pipeline, single, settings.get("group_offload")))
     if is_modular(type(pipeline)):
         pipeline.step_device = device
@@ -68,20 +74,18 @@ def place(
         module = _module_at(pipeline, name, step)
         if name in apart:
             _place_one(module, name, wanted, device, undo)
-    if offload and device.type == "cpu":
-        logger.warning("`offload` has no effect on a CPU: everything is in host memory anyway")
-    if not offload or device.type == "cpu":
+    if not offload:
         for name, component in _modules(pipeline).items():
-            placed = [part for path, part in inside.items() if path.startswith(f"{name}.")]
-            if placed and name not in apart:
-                _move_around(component, placed, device)
-            elif name not in apart and not same_device(_device_of(component), device):
-                component.to(device)
-        return
-    if is_modular(type(pipeline)):
+            if name not in apart:
+                _bring_around(component, [part for path, part in inside.items() if path.startswith(f"{name}.")], device)
+    elif is_modular(type(pipeline)):
         offload_modular(pipeline, offload, settings, apart, device, undo)
     else:
-        _offload(pipeline, offload, settings, device, undo)
+        _offload(pipeline, step, offload, settings, device, undo)
+
+
+def _without_own_offload(wanted: Mapping[str, Value]) -> dict[str, Value]:
+    return {key: value for key, value in wanted.items() if key not in ("group_offload", "residency")}
 
 
 def _in_groups(pipeline: Any, single: Mapping[str, Mapping[str, Value]], groups: Value) -> dict[str, dict[str, Value]]:
@@ -103,11 +107,27 @@ def _compile(
             compile_model(module, name, options, step, undo)
 
 
+def takes_turns(chosen: Any) -> bool:
+    """Whether the models of a pipeline class can be offloaded one by one: it says in which order they compute."""
+    return is_modular(chosen) or getattr(chosen, "model_cpu_offload_seq", None) is not None
+
+
 def _offload(
-    pipeline: Any, offload: str, settings: Mapping[str, Value], device: torch.device, undo: contextlib.ExitStack
+    pipeline: Any,
+    step: ResolvedStep,
+    offload: str,
+    settings: Mapping[str, Value],
+    device: torch.device,
+    undo: contextlib.ExitStack,
 ) -> None:
+    if offload == "model" and not takes_turns(type(pipeline)):
+        message = f"{type(pipeline).__name__} cannot be offloaded model by model: it does not say in which order"
+        where = step.place("pipeline", "configuration", "offload")
+        raise InvalidInput(message, where, step.name, 'Use "offload": "sequential".')
     undo.callback(pipeline.remove_all_hooks)
     for component in _modules(pipeline).values():
+        # A model that comes to the device for its turn may not come as a whole.
+        scattered(component)
         component.to("cpu")
     if offload == "sequential":
         excluded = settings.get("exclude_from_cpu_offload")
@@ -138,6 +158,14 @@ def offload_modular(
             module.to(device)
         else:
             one_by_one(module, device, undo)
+
+
+def _bring_around(module: torch.nn.Module, placed: Collection[Any], device: torch.device) -> None:
+    if placed:
+        scattered(module)
+        _move_around(module, placed, device)
+    else:
+        bring(module, device)
 
 
 def _move_around(module: torch.nn.Module, placed: Collection[Any], device: torch.device) -> None:
@@ -175,8 +203,8 @@ def _place_one(
     elif residency == "on_demand":
         bring_on_demand(module, device, undo)
         return
-    if not wanted.get("preserve_device_placement") and not same_device(_device_of(module), device):
-        module.to(device)
+    if not wanted.get("preserve_device_placement"):
+        bring(module, device)
 
 
 def _module_at(pipeline: Any, path: str, step: ResolvedStep) -> Any:
@@ -205,10 +233,6 @@ def _path(name: str) -> tuple[str, ...]:
 
 def _modules(pipeline: Any) -> dict[str, torch.nn.Module]:
     return {name: part for name, part in pipeline.components.items() if isinstance(part, torch.nn.Module)}
-
-
-def _device_of(module: torch.nn.Module) -> torch.device:
-    return next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
 
 
 def set_state(pipeline: Any, step: ResolvedStep, settings: Mapping[str, Value], undo: contextlib.ExitStack) -> None:

@@ -27,11 +27,12 @@ from dw_lsp.worker.engine.out_of_memory import (
     ways_to_reduce,
 )
 from dw_lsp.worker.engine.pipeline_steps import Call, ReadyPipeline, call_pipeline
+from dw_lsp.worker.engine.placement import takes_turns
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.run_context import RunContext
 from dw_lsp.worker.engine.sounds import UNKNOWN, OutputFacts, facts_of
-from dw_lsp.workflow.resolved import ResolvedStep
+from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class SparingCalls:
         self._ready: ReadyPipeline | None = None
         self._switches: tuple[str, ...] = ()
         self.relief = AS_WRITTEN
+        self._freed = False
         self._notes = notes
 
     def __enter__(self) -> SparingCalls:
@@ -107,7 +109,7 @@ class SparingCalls:
 
     def _call(self, call: Call) -> Any:
         if self._ready is None:
-            self._ready = self._in_use.enter_context(self._make_ready(self.relief))
+            self._ready = self._made_ready()
             self._switches = _switches(self._ready.pipeline)
         meter, started = self._context.resources.meter, time.monotonic()
         before = meter.begin_in_use()
@@ -117,10 +119,20 @@ class SparingCalls:
             self._note_need(call, peak - before, time.monotonic() - started, self._ready)
         return output
 
+    def _made_ready(self) -> ReadyPipeline:
+        """The pipeline on its device. Raises `StepFailed` where it does not fit there, as a call does."""
+        try:
+            return self._in_use.enter_context(self._make_ready(self.relief))
+        except (InvalidInput, StepFailed):
+            raise
+        except Exception as error:
+            step, device = self._definer.step, self._context.resources.device
+            doing = f"{self._definer.required.class_name} cannot be brought to {device}"
+            raise StepFailed(doing, step.name, step.place("pipeline", "configuration"), error) from error
+
     def _note_need(self, call: Call, measured: int, seconds: float, ready: ReadyPipeline) -> None:
         """Keep what a call has really needed, for later estimates."""
-        exact = ready.device.type == "cuda"
-        if ready.loaded.seconds or (seconds < SAMPLED_SECONDS and not exact):
+        if ready.loaded.seconds or (seconds < SAMPLED_SECONDS and not self._context.resources.meter.is_exact):
             return
         picture = picture_of({**self._definer.step.body, "arguments": dict(call.arguments)})
         predicted = computing_of(self._definer.required, picture, ready.device.type, None)
@@ -138,9 +150,14 @@ class SparingCalls:
         settings = self._definer.step.body.get("configuration")
         written = settings if isinstance(settings, dict) else {}
         device = resources.device.type
-        relief = next_relief(self.relief, written, device, self._switches, bool(gone))
+        # What leaves makes another try worth while once: what is loaded for that try may leave as well.
+        freed, self._freed = bool(gone) and not self._freed, True
+        relief = next_relief(self.relief, written, device, self._switches, freed, takes_turns(self._definer.chosen))
         if relief is None:
             raise self._given_up(failure, asked, peak, told, traceback)
+        if relief.offload:
+            # What is brought into the models before they are placed finds the device empty.
+            resources.components.park(needed)
         note = f"{self._asked(asked)}; "
         if gone:
             note += f"{', '.join(part.name for part in gone)} of other steps left memory; "

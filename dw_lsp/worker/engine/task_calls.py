@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from dw_lsp.worker.engine.devices import named_device
+from dw_lsp.worker.engine.devices import bring, named_device
 from dw_lsp.worker.engine.failures import OUT_OF_MEMORY, StepFailed, release_frames
 from dw_lsp.worker.engine.instruments import before_each, blocks_of
 from dw_lsp.worker.engine.interruptible import LoadingWatch
@@ -102,7 +102,7 @@ class TaskCalls:
         with contextlib.ExitStack() as undo:
             for model in loaded.live.values():
                 if isinstance(model, torch.nn.Module):
-                    model.to(device)
+                    bring(model, device)
                     for block in blocks_of(model):
                         undo.enter_context(before_each(block, self._reporter.goes_on))
             yield Models(loaded.live, device, self._reporter.unit_done, seed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from diffusers.pipelines.stable_audio import StableAudioProjectionModel
 from peft import LoraConfig, inject_adapter_in_model
 from peft.utils import get_peft_model_state_dict
 from safetensors.torch import load_file, save_file
+
+from dw_lsp.protocol import ClearMemory, Ready
+from tests.worker.conftest import CACHE
+from tests.worker.engine.second_device.worker import CannotBuild, DeviceWorker, built_library
 
 
 @pytest.fixture(scope="session")
@@ -274,3 +279,27 @@ def ip_adapter_files(tmp_path_factory: pytest.TempPathFactory, make: Any) -> Pat
                 tensors[f"ip_adapter.{2 * number + 1}.{part}.weight"] = torch.randn(shape) * 0.2
         save_file(tensors, folder / f"adapter{seed}.safetensors")
     return folder
+
+
+# ---------------------------------------------------------------- a device that is not the processor
+
+
+@pytest.fixture(scope="session")
+def second_device(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DeviceWorker]:
+    """A worker whose device is not the processor; where it cannot be built, the tests are skipped and say why."""
+    try:
+        library = built_library(CACHE)
+    except CannotBuild as error:
+        pytest.skip(str(error))
+    worker = DeviceWorker(library, tmp_path_factory.mktemp("device") / "capacity")
+    worker.wait_for(Ready)
+    yield worker
+    worker.close()
+
+
+@pytest.fixture
+def device_worker(second_device: DeviceWorker) -> DeviceWorker:
+    """The worker with a second device: 64 MB of it, and nothing in memory."""
+    second_device.has(64)
+    second_device.ask(ClearMemory(1))
+    return second_device

@@ -106,6 +106,22 @@ def test_the_same_is_tried_again_when_something_has_left_memory() -> None:
     assert again == AS_WRITTEN and next_relief(Relief(True), {}, "cpu", (), freed=True) is None
 
 
+def test_a_pipeline_without_an_order_of_its_models_is_offloaded_layer_by_layer() -> None:
+    assert next_relief(Relief(True), {}, "cuda", (), False, takes_turns=False) == Relief(True, "sequential")
+
+
+def test_what_does_not_fit_before_its_switches_are_known_is_decoded_in_parts_later() -> None:
+    offloaded = next_relief(AS_WRITTEN, {}, "cuda", (), freed=False)
+    assert offloaded == Relief(False, "model")
+    assert next_relief(offloaded, {}, "cuda", SAVING_SWITCHES, freed=False) == Relief(True, "model")
+
+
+def test_a_relief_that_offloads_takes_the_place_of_groups() -> None:
+    groups = {"group_offload": {"offload_type": "leaf_level"}}
+    assert Relief(False, "model").applied(groups) == {"offload": "model"}
+    assert Relief(True).applied(groups)["group_offload"] == groups["group_offload"]
+
+
 def test_a_relief_changes_the_settings_it_is_about_and_no_others() -> None:
     written = {"vae": {"enable_tiling": False, "other": 1}, "device": "cuda"}
     assert Relief(True, "model").applied(written) == {

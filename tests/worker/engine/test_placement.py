@@ -112,6 +112,12 @@ def test_the_precision_of_one_model_loads_that_one(worker: Any, make: Any, folde
         ({"unet": {"attn_processor_type": "os.getcwd"}}, "not allowed"),
         ({"vae": {"attn_processor_type": "x"}}, "`vae` has no key `attn_processor_type`"),
         ({"group_offload": {"offload_type": "leaf_level"}, "offload": "model"}, "rule each other out"),
+        (
+            {"offload": "model", "components": {"unet": {"group_offload": {"offload_type": "leaf_level"}}}},
+            "rule each other out",
+        ),
+        ({"group_offload": {"offload_type": "block_level"}}, "need `num_blocks_per_group`"),
+        ({"components": {"unet": {"group_offload": {"use_stream": False}}}}, "need `num_blocks_per_group`"),
         ({"sdnq_optimize": "unet"}, "a list of component names"),
         ({"sdnq_optimize": ["wings"]}, "no component 'wings'"),
     ],
