@@ -28,7 +28,7 @@ from dw_lsp.worker.cancellation import Cancellation, RunCancelled
 from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.artifact_codec import CannotRestore
 from dw_lsp.worker.engine.cleanup import Housekeeping
-from dw_lsp.worker.engine.components import Components
+from dw_lsp.worker.engine.components import Components, release_memory
 from dw_lsp.worker.engine.devices import default_device, device_name
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.execute import WorkflowRun
@@ -91,9 +91,13 @@ class Engine:
         self._told.clear()
 
     def evict(self, key: str) -> bool:
-        """Drop one component, or take a LoRA out of its models. Returns whether there was one of that key."""
-        self._resources.latent_views.pop(key, None)
-        return self._resources.loras.take_out(key, self._components) or self._components.drop(key)
+        """Drop a component, or take a LoRA or adapter out of its models. Returns whether there was any of that key."""
+        resources = self._resources
+        resources.latent_views.pop(key, None)
+        if any(each.take_out(key, self._components) for each in (resources.loras, resources.ip_adapters)):
+            release_memory()
+            return True
+        return self._components.drop(key)
 
     def execute(self, request: Execute, cancellation: Cancellation, send: Send) -> RunEnded:
         """Carry out a run, whatever comes of it. What happens on the way is sent; how it ended is returned."""

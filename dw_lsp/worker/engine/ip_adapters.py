@@ -19,7 +19,10 @@ from dw_lsp.planning.ip_adapters import RequiredIpAdapter
 from dw_lsp.protocol import Component
 from dw_lsp.worker.engine.components import Components, device_of, size_of
 from dw_lsp.worker.engine.failures import describe
+from dw_lsp.worker.engine.out_of_memory import is_out_of_memory
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
+
+_HOST = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -32,14 +35,17 @@ class _Added:
 
     def on(self, model: Any) -> None:
         """Let a model have all of it."""
-        weights = next(model.parameters())
-        for part in (*self.processors.values(), self.projection):
-            if isinstance(part, torch.nn.Module):
-                part.to(weights.device)
+        self.to(next(model.parameters()).device)
         model.set_attn_processor(dict(self.processors))
         model.encoder_hid_proj = self.projection
         if "encoder_hid_dim_type" in model.config:
             model.register_to_config(encoder_hid_dim_type=self.kind)
+
+    def to(self, device: torch.device) -> None:
+        """Bring what has weights to a device."""
+        for part in (*self.processors.values(), self.projection):
+            if isinstance(part, torch.nn.Module):
+                part.to(device)
 
 
 class IpAdapters:
@@ -79,24 +85,34 @@ class IpAdapters:
             )
             known[adapter.key] = added = _state_of(model)
         except (ValueError, KeyError, RuntimeError, TypeError, OSError) as error:
+            if is_out_of_memory(error):
+                raise
             what = " and ".join(file.name for file in files)
             message = f"{what} cannot be loaded as an image-prompt adapter: {describe(error).splitlines()[0]}"
             hint = "Check that it was made for this kind of model."
             raise InvalidInput(message, step.place("pipeline", "ip_adapter"), step.name, hint) from error
         finally:
             before.on(model)
+        added.to(_HOST)
         size = sum(size_of(part) for part in (*added.processors.values(), added.projection))
         seconds = time.monotonic() - started
         record = Component(adapter.key, adapter.name, "IPAdapter", size, device_of(model), seconds)
         components.put_inside(keys[name], record)
         return (record,), ()
 
+    def take_out(self, key: str, components: Components) -> bool:
+        """Forget one adapter of all models. Returns whether any had it."""
+        found = [known for known in self._added.values() if known.pop(key, None) is not None]
+        if found:
+            components.take_out(key)
+        return bool(found)
+
     @contextlib.contextmanager
     def used_by(self, pipeline: Any, step: ResolvedStep, adapter: RequiredIpAdapter) -> Iterator[None]:
         """While this is entered, a pipeline's model has the adapter, with its weight."""
         _, model = _model_of(pipeline, step)
-        before = _state_of(model)
-        self._added[model][adapter.key].on(model)
+        before, added = _state_of(model), self._added[model][adapter.key]
+        added.on(model)
         try:
             scale: Any = 1.0 if adapter.scale is None else adapter.scale
             if len(adapter.files) > 1 and not isinstance(scale, list):
@@ -105,6 +121,8 @@ class IpAdapters:
             yield
         finally:
             before.on(model)
+            # Beside its model, which may leave the device without it, it takes none of the device's memory.
+            added.to(_HOST)
 
 
 def _set_scale(pipeline: Any, step: ResolvedStep, scale: Any) -> None:

@@ -96,7 +96,8 @@ class Loras:
         holders = [model for model, offered in self._offered.items() if offered.get(key)]
         for model in holders:
             self._forget(model, key)
-        components.take_out(key)
+        if holders:
+            components.take_out(key)
         return bool(holders)
 
     def _take_from(

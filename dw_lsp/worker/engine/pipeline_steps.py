@@ -189,9 +189,10 @@ def ready_pipeline(
     settings = relief.applied(configuration if isinstance(configuration, dict) else {})
     device = _device(settings, context)
     with contextlib.ExitStack() as undo:
-        place(pipeline, step, settings, device, undo)
+        # Before its model is placed, so that it goes where that goes, layer by layer if need be.
         if loaded.ip_adapter is not None:
             undo.enter_context(context.resources.ip_adapters.used_by(pipeline, step, loaded.ip_adapter))
+        place(pipeline, step, settings, device, undo)
         set_state(pipeline, step, settings, undo)
         set_models(pipeline, step, settings, context.types, undo)
         multiply_quantized(pipeline.components, step, settings.get("sdnq_optimize"), device, undo)
