@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dw_lsp.analysis.workflow_files import workflows_below
-from dw_lsp.catalog.catalog import Catalog, catalog_of
+from dw_lsp.catalog.catalog import Catalog, catalog_for
 from dw_lsp.catalog.models import hub_cache
 from dw_lsp.settings import SecuritySettings, Settings
 from dw_lsp.text.document import Document
@@ -131,7 +131,7 @@ class DiskWorkspace:
     @property
     def catalog(self) -> Catalog:
         """What is installed in the worker's Python."""
-        return catalog_of(self._settings.worker.python or None, bool(self._settings.worker.command))
+        return catalog_for(self._settings.worker)
 
     @property
     def security(self) -> SecuritySettings:

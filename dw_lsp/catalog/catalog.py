@@ -20,6 +20,7 @@ from dw_lsp.catalog.shipped import Shipped, read_shipped
 from dw_lsp.catalog.signatures import ClassSource, Signature, documented, read_class, united
 from dw_lsp.catalog.sources import Definition, module_file, scan
 from dw_lsp.catalog.store import Store, cache_folder
+from dw_lsp.settings import WorkerSettings
 
 Status: TypeAlias = Literal["class", "value", "unknown", "absent", "unread"]
 #: Names of number types, for a Python without torch.
@@ -353,13 +354,16 @@ class Catalog:
         )
 
 
+def catalog_for(worker: WorkerSettings) -> Catalog:
+    """The catalogue of the Python that would be the worker."""
+    return catalog_of(worker.python or None, bool(worker.command), tuple(sorted(worker.environment.items())))
+
+
 @functools.lru_cache(maxsize=4)
-def catalog_of(python: str | None, is_elsewhere: bool = False) -> Catalog:
-    """The catalogue of an interpreter. Arguments: its command (`None`: this one); whether the worker runs elsewhere."""
-    if is_elsewhere:
-        environment = Environment("", (), "the worker is started by a command of its own, perhaps on another machine")
-    else:
-        environment = environment_of(python)
+def catalog_of(python: str | None, is_elsewhere: bool = False, extra: tuple[tuple[str, str], ...] = ()) -> Catalog:
+    """The catalogue of an interpreter: its command (`None`: this one), whether it runs elsewhere, extra variables."""
+    elsewhere = Environment("", (), "the worker is started by a command of its own, perhaps on another machine")
+    environment = elsewhere if is_elsewhere else environment_of(python, dict(extra))
     return Catalog(environment, Store(cache_folder()))
 
 

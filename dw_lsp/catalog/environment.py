@@ -9,8 +9,11 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from dw_lsp.interpreter import NoPython, environment_for, find_python
 
 #: Distributions whose name differs from that of the module they bring.
 DISTRIBUTIONS = {
@@ -61,10 +64,19 @@ class Environment:
         return tuple(_changed(place) for place in (python, *folders))
 
 
-def environment_of(python: str | None) -> Environment:
-    """The environment of an interpreter. Arguments: its command (`None`: the one that runs this)."""
-    python = python or sys.executable
-    return Environment(python, _folders(sys.path)) if _is_this(python) else _asked(python)
+def environment_of(python: str | None, variables: Mapping[str, str] | None = None) -> Environment:
+    """The environment of an interpreter.
+
+    Arguments: `dw.worker.python` (`None`: the one that runs this); `dw.worker.environment`, which may add folders.
+    """
+    variables = variables or {}
+    try:
+        found = find_python(python)
+    except NoPython as error:
+        return Environment(python or "", (), str(error))
+    if _is_this(found) and not any(name.startswith("PYTHON") for name in variables):
+        return Environment(found, _folders(sys.path))
+    return _asked(found, tuple(sorted(variables.items())))
 
 
 def forget_packages() -> None:
@@ -80,21 +92,27 @@ def pip_install(*modules: str) -> str:
 
 def _is_this(python: str) -> bool:
     # Started without its site packages, this interpreter cannot see what its worker will see.
-    return not sys.flags.no_site and os.path.abspath(os.path.expanduser(python)) == os.path.abspath(sys.executable)
+    return not sys.flags.no_site and os.path.abspath(python) == os.path.abspath(sys.executable)
 
 
 @functools.lru_cache(maxsize=16)
-def _asked(python: str) -> Environment:
+def _asked(python: str, variables: tuple[tuple[str, str], ...]) -> Environment:
     """Ask an interpreter itself: only it knows its `.pth` files, user site and the layout of its platform."""
-    command = [os.path.expanduser(python), "-c", _ASK]
+    environment = environment_for(python, os.environ, dict(variables))
     try:
         answer = subprocess.run(
-            command, capture_output=True, timeout=_PATIENCE, check=True, stdin=subprocess.DEVNULL, text=True
+            [python, "-c", _ASK],
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            env=environment,
         )
         paths = json.loads(answer.stdout)
     except (OSError, ValueError, subprocess.SubprocessError) as error:
         return Environment(python, (), f"{python} cannot be asked for its packages: {error}")
-    return Environment(python, _folders(paths[1:]))  # The first is the folder of what it was given to run.
+    return Environment(python, _folders(paths))  # The working folder, which is an empty text, is none of them.
 
 
 def _folders(paths: list[str]) -> tuple[Path, ...]:

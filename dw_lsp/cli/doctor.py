@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import dw_lsp
-from dw_lsp.catalog.catalog import catalog_of
+from dw_lsp.catalog.catalog import catalog_for
 from dw_lsp.catalog.models import hub_cache
 from dw_lsp.cli.terminal import size_words, time_words
 from dw_lsp.cli.worker_probe import CannotProbe, ProbedPython, StartedWorker, probe_python, start_worker
@@ -116,7 +116,7 @@ def _program() -> Iterator[Examined]:
 
 def _catalogue(settings: Settings) -> Examined:
     """What names and arguments are checked against."""
-    catalog = catalog_of(settings.worker.python, bool(settings.worker.command))
+    catalog = catalog_for(settings.worker)
     if catalog.installed:
         return Examined("catalogue", "ok", f"{len(catalog.of_kind('pipeline'))} pipelines of {catalog.origin}")
     remedy = "Install diffusers there, or set DW_WORKER_PYTHON to a Python that has it, to check against that one."

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from dw_lsp.catalog.catalog import Catalog, catalog_of, forget_catalogs
+from dw_lsp.catalog.catalog import Catalog, catalog_for, forget_catalogs
 from dw_lsp.server.documents import Documents
 from dw_lsp.settings import Settings, WorkerSettings
 
@@ -26,7 +26,7 @@ class Installed:
     def __init__(self, documents: Documents, changed: Callable[[], None]):
         self._documents, self._changed = documents, changed
         self._wanted = documents.settings
-        self._is_asked: tuple[str | None, bool] | None = None  # The interpreter that is to be judged by next.
+        self._is_asked: WorkerSettings | None = None  # Names the interpreter that is to be judged by next.
         self._seen: tuple[int, ...] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._asking: set[asyncio.Task[bool]] = set()
@@ -38,8 +38,7 @@ class Installed:
         if wanted == _interpreter(before):
             self._documents.settings = settings
         else:
-            worker = replace(settings.worker, python=before.python, command=before.command)
-            self._documents.settings = replace(settings, worker=worker)
+            self._documents.settings = replace(settings, worker=replace(before, prewarm=settings.worker.prewarm))
             if wanted != self._is_asked:
                 self._begin(self._exchange(settings.worker))
         self._changed()
@@ -109,17 +108,14 @@ class Installed:
         return True
 
     def _catalog(self) -> Catalog:
-        return _catalog_of(self._documents.settings.worker)
+        return catalog_for(self._documents.settings.worker)
 
 
-def _interpreter(worker: WorkerSettings) -> tuple[str | None, bool]:
-    return worker.python or None, bool(worker.command)
-
-
-def _catalog_of(worker: WorkerSettings) -> Catalog:
-    return catalog_of(*_interpreter(worker))
+def _interpreter(worker: WorkerSettings) -> WorkerSettings:
+    """What of the settings names the interpreter, and what it finds."""
+    return replace(worker, prewarm="onRun")
 
 
 def _read(worker: WorkerSettings) -> None:
     """Ask the interpreter, and read the list of classes, so that the next key stroke need not wait for either."""
-    _catalog_of(worker).resolve("DiffusionPipeline")
+    catalog_for(worker).resolve("DiffusionPipeline")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dw_lsp.catalog.catalog import Catalog, catalog_of, forget_catalogs
+from dw_lsp.catalog.catalog import Catalog, catalog_for, catalog_of, forget_catalogs
 from dw_lsp.catalog.environment import Environment, environment_of, pip_install
 from dw_lsp.catalog.store import Store
+from dw_lsp.settings import WorkerSettings
 
 
 def names(catalog: Catalog, type_name: str, method: str) -> list[str]:
@@ -154,6 +155,21 @@ def test_another_interpreter_is_asked_for_its_packages() -> None:
     environment = environment_of(str(Path(sys.prefix) / "bin" / "python"))
     assert environment.problem is None
     assert environment.package("pygls") is not None
+
+
+def test_the_interpreter_is_found_as_the_worker_s_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_VENV", sys.prefix)
+    for setting in (sys.prefix, "$MY_VENV", "$MY_VENV/bin/python"):
+        environment = environment_of(setting)
+        assert environment.problem is None and environment.package("pygls") is not None, setting
+
+
+def test_what_only_the_worker_s_variables_bring_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "made_up").mkdir()
+    (tmp_path / "made_up" / "__init__.py").touch()
+    worker = WorkerSettings(environment={"PYTHONPATH": str(tmp_path)})
+    assert catalog_for(worker).environment.package("made_up") is not None
+    assert catalog_for(WorkerSettings()).environment.package("made_up") is None
 
 
 def test_an_interpreter_that_is_none_is_told() -> None:

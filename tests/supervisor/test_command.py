@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from dw_lsp.interpreter import NoPython, find_python
 from dw_lsp.settings import Settings
-from dw_lsp.supervisor.command import LAUNCHER, NoCommand, find_python, worker_command
+from dw_lsp.supervisor.command import LAUNCHER, NoCommand, worker_command
 
 
 def settings(**worker: object) -> Settings:
@@ -66,13 +67,15 @@ def test_a_name_is_looked_for_on_the_path(environment_folder: Path, monkeypatch:
 
 
 def test_a_python_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(NoCommand, match=r"dw\.worker\.python is '.*nowhere', which does not exist"):
+    with pytest.raises(NoPython, match=r"dw\.worker\.python is '.*nowhere', which does not exist"):
         find_python(str(tmp_path / "nowhere"))
+    with pytest.raises(NoCommand, match="does not exist"):
+        worker_command(settings(python=str(tmp_path / "nowhere")), {})
 
 
 def test_what_was_expanded_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    with pytest.raises(NoCommand) as raised:
+    with pytest.raises(NoPython) as raised:
         find_python("~/nowhere")
     assert "'~/nowhere'" in str(raised.value)
     assert str(tmp_path) in str(raised.value)
@@ -80,12 +83,12 @@ def test_what_was_expanded_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_file_that_cannot_be_executed_is_no_python(tmp_path: Path) -> None:
     (tmp_path / "python").write_text("")
-    with pytest.raises(NoCommand, match="may not be executed"):
+    with pytest.raises(NoPython, match="may not be executed"):
         find_python(str(tmp_path / "python"))
 
 
 def test_a_folder_without_python_is_told(tmp_path: Path) -> None:
-    with pytest.raises(NoCommand, match="there is no python in it"):
+    with pytest.raises(NoPython, match="there is no python in it"):
         find_python(str(tmp_path))
 
 
