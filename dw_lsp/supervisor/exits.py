@@ -55,20 +55,26 @@ def describe_exit(code: int | None, stderr_tail: tuple[str, ...], memory_ran_out
         return WorkerExit(
             None, None, "The worker could not be ended: it is stuck in the operating system.", stderr_tail
         )
+    name = signal_behind(code)
+    cause = _SIGNAL_CAUSES.get(name) if name else _CODE_CAUSES.get(code)
+    if memory_ran_out and name == "SIGKILL":
+        cause = "the system ran out of memory and ended it"
     if code < 0:
-        name = signal_name(-code)
-        if memory_ran_out and name == "SIGKILL":
-            reason = "The worker was killed by SIGKILL: the system ran out of memory and ended it."
-            return WorkerExit(None, name, reason, stderr_tail)
-        return WorkerExit(
-            None, name, f"The worker was killed by {name}{_cause(_SIGNAL_CAUSES.get(name))}.", stderr_tail
-        )
+        return WorkerExit(None, name, f"The worker was killed by {name}{_cause(cause)}.", stderr_tail)
     if code == 0:
         return WorkerExit(0, None, "The worker ended by itself.", stderr_tail)
-    cause = _CODE_CAUSES.get(code)
-    if cause is None and _SHELL_SIGNAL < code < _SHELL_SIGNAL + 65:
-        cause = f"a shell's way to say {signal_name(code - _SHELL_SIGNAL)}"
+    if name:
+        cause = f"a shell's way to say {name}{_cause(cause)}"
     return WorkerExit(code, None, f"The worker ended with exit code {code}{_cause(cause)}.", stderr_tail)
+
+
+def signal_behind(code: int | None) -> str | None:
+    """The signal that a return code stands for: a negative one itself, or as a shell above the worker tells it."""
+    if code is not None and code < 0:
+        return signal_name(-code)
+    if code is not None and code not in _CODE_CAUSES and _SHELL_SIGNAL < code < _SHELL_SIGNAL + 65:
+        return signal_name(code - _SHELL_SIGNAL)
+    return None
 
 
 def signal_name(number: int) -> str:

@@ -6,6 +6,7 @@ import dataclasses
 
 from dw_lsp.protocol import MemoryReport, RunError, RunOutcome
 from dw_lsp.supervisor.events import WorkerExit
+from dw_lsp.supervisor.exits import signal_behind
 from dw_lsp.supervisor.life import Ending, Purpose, RefuseRuns
 from dw_lsp.supervisor.stacks import package_of
 
@@ -116,7 +117,8 @@ def error_of_dead_worker(
         error = timed_out(ending.reason if ending else exit.reason, place, stack)
         return dataclasses.replace(error, hint=f"{error.hint} {what_was_lost(memory)}")
     by_others = ending is None or ending.purpose == "channelClosed"
-    hint = _MEMORY_HINT if exit.signal == "SIGKILL" and by_others else _LOG_HINT
+    killed = "SIGKILL" in (exit.signal, signal_behind(exit.code))
+    hint = _MEMORY_HINT if killed and by_others else _LOG_HINT
     return RunError(f"{exit.reason}{where}", "WorkerCrashed", traceback=stack, hint=hint)
 
 

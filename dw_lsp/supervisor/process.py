@@ -95,19 +95,20 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """What was asked of an earlier run tells nothing of the next."""
         self._asked_at = None
 
-    def dump_stacks(self, signals: bool) -> None:
+    def dump_stacks(self, worker: int) -> None:
         """Make a worker of ours write the stacks of its threads to standard error.
 
-        Arguments: `signals`: by a signal, which is heard even when it is stuck; else by a message.
+        Arguments: `worker` is the process id that it tells. If that is a process of ours, it may be behind a wrapper, a
+        signal does it, which is heard even when it is stuck; else a message.
         """
         self._asked_at = self._errors.mark
-        if not signals or sys.platform == "win32":
+        if sys.platform == "win32" or not self._is_ours(worker):
             self.send(TellStacks())
         elif self._code is None:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGUSR1)
+                os.kill(worker, signal.SIGUSR1)
                 # One that was stopped from outside hears nothing but this.
-                os.kill(self.pid, signal.SIGCONT)
+                os.kill(worker, signal.SIGCONT)
 
     def hand_over(self, listener: Listener) -> None:
         """Tell another listener from now on."""
@@ -181,6 +182,15 @@ class WorkerProcess(asyncio.SubprocessProtocol):
             # Gone already, or (macOS) nothing but a zombie: what was wanted has come about.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, number)
+
+    def _is_ours(self, worker: int) -> bool:
+        """Whether it is a process of this session: over ssh or in a container, that number means another one here."""
+        if sys.platform == "win32" or worker == self.pid:
+            return worker == self.pid
+        try:
+            return os.getsid(worker) == self.pid
+        except OSError:
+            return False
 
     def _tell_exit(self) -> None:
         if self._told:

@@ -301,9 +301,8 @@ class Supervisor:
         process.send(Ping(self._requests.number()))
 
     def _dump_stacks(self, process: WorkerProcess) -> None:
-        # Over ssh the process here is ssh, which would die of a signal.
         if self._hearing.hello is not None:
-            process.dump_stacks(signals=self._hearing.hello.pid == process.pid)
+            process.dump_stacks(self._hearing.hello.pid)
 
     # ------------------------------------------------------------ the process
 

@@ -28,6 +28,11 @@ def test_a_kill_from_outside_may_be_a_lack_of_memory() -> None:
     assert "memory" in error.hint
 
 
+def test_behind_a_shell_a_kill_may_be_a_lack_of_memory_too() -> None:
+    assert "memory" in str(error_of_dead_worker("crashed", None, describe_exit(137, ()), "").hint)
+    assert "memory" not in str(error_of_dead_worker("crashed", None, describe_exit(139, ()), "").hint)
+
+
 def test_a_time_out_tells_the_limit_and_the_place() -> None:
     error = error_of_dead_worker("timedOut", Ending("timedOut", "killing", "No progress for 5 s."), KILLED, "step 'a'")
     assert error.message == "No progress for 5 s. It was at step 'a'."

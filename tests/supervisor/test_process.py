@@ -199,8 +199,33 @@ async def test_the_end_of_its_input_ends_it() -> None:
 async def test_stacks_are_written_on_demand() -> None:
     process, ears = await start({}, [["log", "info", "here"], ["hang"]])
     await ears.until(lambda: any(isinstance(message, LogLine) for message in ears.messages))
-    process.dump_stacks(signals=True)
+    process.dump_stacks(process.pid)
     await ears.until(lambda: "stack of the main thread" in ears.lines)
+    process.kill()
+    await ears.exit()
+
+
+async def test_stacks_are_written_by_a_worker_behind_a_wrapper_too() -> None:
+    ears = Ears()
+    wrapped = ("sh", "-c", '"$@"; true', "sh", sys.executable, str(SCRIPT))
+    process = await spawn(WorkerCommand(wrapped, os.environ), ears)
+    await ears.until(lambda: any(isinstance(message, Ready) for message in ears.messages))
+    [hello] = [message for message in ears.messages if isinstance(message, Hello)]
+    assert hello.pid != process.pid
+    process.dump_stacks(hello.pid)
+    await ears.until(lambda: "stack of the main thread" in ears.lines)
+    process.kill()
+    await ears.exit()
+
+
+async def test_a_number_that_means_a_foreign_process_gets_no_signal() -> None:
+    process, ears = await start({}, [])
+    stranger = await asyncio.create_subprocess_exec(sys.executable, "-c", "input()", stdin=asyncio.subprocess.PIPE)
+    process.dump_stacks(stranger.pid)
+    await asyncio.sleep(0.1)
+    assert stranger.returncode is None
+    stranger.kill()
+    await stranger.wait()
     process.kill()
     await ears.exit()
 
@@ -248,7 +273,7 @@ async def test_writing_to_a_dead_process_is_no_error() -> None:
     process.close_input()
     process.terminate()
     process.kill()
-    process.dump_stacks(signals=True)
+    process.dump_stacks(process.pid)
 
 
 async def test_a_process_that_is_given_up_is_told_to_be_gone() -> None:
