@@ -119,7 +119,6 @@ def plan(
     run, or `last_step` names no step.
     """
     found = Found()
-    seed = workflow.seed if seed is None else seed
     known = Known(store, catalog, device, residency)
     steps = Walk(workflow, steps_until(workflow, last_step), folder, known, seed, found).planned()
     components = tuple(_planned(part, residency.get(part.key), device) for part in found.needed.values())
