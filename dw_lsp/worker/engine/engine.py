@@ -40,6 +40,7 @@ from dw_lsp.worker.engine.manifest import MANIFEST, RunRecord, manifest
 from dw_lsp.worker.engine.memory import Meter, Sampler, budget_bytes
 from dw_lsp.worker.engine.prepare import PreparedWorkflow, prepare
 from dw_lsp.worker.engine.profiling import profiled
+from dw_lsp.worker.engine.prompts import Prompts
 from dw_lsp.worker.engine.recalling import LARGEST_SEED
 from dw_lsp.worker.engine.run_context import Resources, RunContext
 from dw_lsp.worker.engine.run_estimate import run_estimate
@@ -65,9 +66,10 @@ class Engine:
         self.device_name = device_name(self.device)
         self.run_count = 0
         self._components = Components()
-        self._meter = Meter(self.device, self.device_name)
+        prompts = Prompts()
+        self._meter = Meter(self.device, self.device_name, lambda: prompts.bytes)
         self._sampler = Sampler(self._meter)
-        self._resources = Resources(self._components, self._meter, self.device, versions)
+        self._resources = Resources(self._components, self._meter, self.device, versions, prompts=prompts)
         self._housekeeping = Housekeeping(self.device)
         self._growth = Growth()
         self._growth_warning: int | None = None

@@ -23,10 +23,13 @@ REPORTING_SECONDS = 1.0
 
 
 class Meter:
-    """Measures memory. Any thread may ask; the run that ends first after a cleanup sets the baseline for growth."""
+    """Measures memory. Any thread may ask; the run that ends first after a cleanup sets the baseline for growth.
 
-    def __init__(self, device: torch.device, name: str):
-        self._device, self._name = device, name
+    Arguments: the device and its name; `also_kept` tells how many bytes of the host's are kept besides components.
+    """
+
+    def __init__(self, device: torch.device, name: str, also_kept: Callable[[], int] = lambda: 0):
+        self._device, self._name, self._also_kept = device, name, also_kept
         self._library = memory_library(device)
         self._baseline: int | None = None
         self._peak: int | None = None
@@ -53,12 +56,13 @@ class Meter:
         return None if used is None else used - self._kept(components)
 
     def _kept(self, components: Sequence[Component]) -> int:
-        return sum(each.bytes for each in components if each.device.startswith(self._device.type))
+        kept = sum(each.bytes for each in components if each.device.startswith(self._device.type))
+        return kept + (self._also_kept() if self._device.type == "cpu" else 0)
 
     def pools(self, components: Sequence[Component]) -> Pools:
         """What is in use beyond the kept components, by pool."""
         host = process_memory()
-        in_host = sum(each.bytes for each in components if each.device.startswith("cpu"))
+        in_host = sum(each.bytes for each in components if each.device.startswith("cpu")) + self._also_kept()
         device = reserve = None
         if self._library is not None:
             allocated = int(self._library.memory_allocated(self._device))

@@ -1,7 +1,8 @@
 """Encoded prompts: what a text encoder gave for exactly these inputs is not computed again.
 
 An answer is kept under the encoder's content key, the LoRAs that are active in it and the inputs' bytes, so it is what
-the encoder would give. Copies are kept and copies are handed out: a pipeline may write into what it gets.
+the encoder would give; only what a language model notes for words to come is left out, unless it was asked for. Copies
+are kept and copies are handed out: a pipeline may write into what it gets.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from typing import Any
 import torch
 
 from dw_lsp.worker.engine.components import size_of_tensor
+from dw_lsp.worker.engine.host_memory import host_memory
 from dw_lsp.workflow.identity import bytes_digest, content_digest
 
-#: What encoded prompts may fill in host memory; one that is larger than this part of it is not kept.
-LARGEST = 256 * 1024**2
+#: What encoded prompts may fill in host memory, and a part of the machine's: language models of 40 layers answer with
+#: 200 MB, since a pipeline that reads three of the layers has to ask for all. One larger than a part of it is not kept.
+LARGEST = 1024**3
+LARGEST_OF_HOST = 1 / 32
 LARGEST_PART = 0.25
 _PREFIX = "text_encoder"
 
@@ -34,13 +38,24 @@ class _Kept:
     bytes: int
 
 
+class _LeftOut:
+    """Stands for what was not kept: it holds its place among the members of an answer, and is of no use."""
+
+
 class Prompts:
     """The answers of text encoders, least recently used first. Arguments: how many bytes they may fill."""
 
-    def __init__(self, largest: int = LARGEST) -> None:
-        self._largest = largest
+    def __init__(self, largest: int | None = None) -> None:
+        total = host_memory().total
+        usual = LARGEST if total is None else min(LARGEST, int(total * LARGEST_OF_HOST))
+        self._largest = usual if largest is None else largest
         self._bytes = 0
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    @property
+    def bytes(self) -> int:
+        """What they fill now."""
+        return self._bytes
 
     def clear(self) -> None:
         """Forget all of them."""
@@ -75,12 +90,14 @@ class Prompts:
                 device = next(iter(_tensors((args, kwargs)))).device
                 return _copied(self._kept[told].answer, device)
             answer = forward(*args, **kwargs)
-            self._keep(told, answer)
+            self._keep(told, answer, notes_too=kwargs.get("use_cache") or kwargs.get("past_key_values") is not None)
             return answer
 
         return remembered
 
-    def _keep(self, told: str, answer: Any) -> None:
+    def _keep(self, told: str, answer: Any, notes_too: Any) -> None:
+        if not notes_too:
+            answer = _without_notes(answer)
         try:
             size = sum(size_of_tensor(tensor) for tensor in _tensors(answer))
             if size > self._largest * LARGEST_PART:
@@ -145,6 +162,22 @@ def _copied(value: Any, device: torch.device) -> Any:
     if isinstance(value, Mapping) and hasattr(value, "to_tuple"):
         made: Any = type(value)
         return made(**{name: _copied(item, device) for name, item in value.items()})
-    if value is None or type(value) in (bool, int, float, str):
+    if value is None or type(value) in (bool, int, float, str, _LeftOut):
         return value
     raise _Unknown
+
+
+def _without_notes(answer: Any) -> Any:
+    """An answer of a language model without its cache of keys and values, for which nobody has asked."""
+    if type(answer) is tuple:
+        return tuple(_LeftOut() if _is_cache(item) else item for item in answer)
+    if not (isinstance(answer, Mapping) and hasattr(answer, "to_tuple")):
+        return answer
+    made: Any = type(answer)
+    return made(**{name: _LeftOut() if _is_cache(item) else item for name, item in answer.items()})
+
+
+def _is_cache(value: Any) -> bool:
+    return any(
+        (kind.__module__, kind.__name__) == ("transformers.cache_utils", "Cache") for kind in type(value).__mro__
+    )

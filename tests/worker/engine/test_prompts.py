@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import diffusers
 import numpy
 import pytest
 import torch
+import transformers
 
 from dw_lsp.worker.engine.prompts import Prompts
 
@@ -119,6 +121,25 @@ def test_what_is_kept_is_bounded(families: dict[str, Path]) -> None:
         assert counted.times == 40
         pipe.text_encoder(torch.full((1, 20), 0))
     assert counted.times == 41
+
+
+@pytest.mark.parametrize("kind", ["Gemma2", "Qwen2", "Qwen3", "Llama", "Mistral"])
+def test_a_language_model_encodes_a_prompt_once(kind: str) -> None:
+    """What it notes for words to come cannot be kept, and is not what a prompt is encoded for."""
+    sizes = {"vocab_size": 16, "hidden_size": 32, "intermediate_size": 8, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1}
+    model = getattr(transformers, f"{kind}Model")(getattr(transformers, f"{kind}Config")(**sizes, **heads)).eval()
+    times: list[Any] = []
+    model.layers[0].register_forward_hook(lambda *_: times.append(1))
+    holder, prompts, words = SimpleNamespace(components={"text_encoder": model}), Prompts(), torch.tensor([[1, 2, 3]])
+    with torch.no_grad(), remembering(holder, prompts):
+        first, again = (model(input_ids=words, output_hidden_states=True) for _ in range(2))
+        assert len(times) == 1 and prompts.bytes > 0
+        assert torch.equal(first[0], again[0]) and torch.equal(first.hidden_states[1], again.hidden_states[1])
+        assert torch.equal(first[2][-1], again[2][-1])
+        # Who asks for the notes gets them.
+        noted = [model(input_ids=words, use_cache=True).past_key_values.get_seq_length() for _ in range(2)]
+    assert noted == [3, 3] and len(times) == 3
 
 
 def test_what_cannot_be_compared_is_computed(families: dict[str, Path]) -> None:
