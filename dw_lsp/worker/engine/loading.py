@@ -66,7 +66,8 @@ class Loader:
             raise InvalidInput(f"the files of {part.name} are not on this machine")
         real = self._allowed.resolve(str(folder), None, f"the model's {part.name}")
         if real.is_file():
-            return self._from_file(kind, real, part.name, keywords, base, quantization)
+            # By its own name: in the hub's cache it is a link to a file without an ending.
+            return self._from_file(kind, folder, part.name, keywords, base, quantization)
         if not real.is_dir():
             raise InvalidInput(f"the model has no folder {folder.name!r} for its {part.name} (looked for at {folder})")
         if not issubclass(kind, torch.nn.Module):
@@ -76,7 +77,9 @@ class Loader:
         self._allowed.check_links(real, f"the model's {part.name}")
         self._check_weights(real, part.name)
         given = self._model_keywords(kind, real, part.name, keywords)
-        return kind.from_pretrained(real, **given, **self._quantized(kind, quantization)).eval()
+        live = kind.from_pretrained(real, **given, **self._quantized(kind, quantization)).eval()
+        _check_complete(live, part.name, real)
+        return live
 
     def class_of(self, library: str, name: str) -> Any:
         """The class of a component as a model's index names it. Raises `InvalidInput` when it may not be used."""
@@ -159,7 +162,20 @@ class Loader:
         if isinstance(keywords.get("subfolder"), str):
             given["subfolder"] = keywords["subfolder"]
         given.update(config_of_file(keywords, base, self._allowed))
-        return kind.from_single_file(str(file), **given, **self._quantized(kind, quantization)).eval()
+        live = kind.from_single_file(str(file), **given, **self._quantized(kind, quantization)).eval()
+        _check_complete(live, name, file)
+        return live
+
+
+def _check_complete(model: torch.nn.Module, name: str, place: Path) -> None:
+    """Raise `InvalidInput` when the files did not have all weights of a model: some have no numbers then."""
+    absent = [path for path, parameter in model.named_parameters() if parameter.is_meta]
+    if absent:
+        more = f" and {len(absent) - 1} more" if len(absent) > 1 else ""
+        raise InvalidInput(
+            f"the weights of {name} in {place} do not fit {type(model).__name__}: there is no {absent[0]!r}{more}",
+            hint="Check that the class, the folder and its configuration belong together.",
+        )
 
 
 def config_of_file(keywords: Mapping[str, Value], folder: Path | None, allowed: AllowedPaths) -> dict[str, str]:

@@ -163,7 +163,10 @@ def _gathered(
     reporter: StepReporter,
     keep: frozenset[str] = frozenset(),
 ) -> Loaded:
+    begun: list[str] = []
+
     def listener(name: str, count: int, total: int) -> None:
+        begun.append(name)
         reporter.phase("loading", f"{prepared.chosen.__name__}: {name}", count, total, "component")
 
     components = context.resources.components
@@ -173,8 +176,16 @@ def _gathered(
     computing = computing_of(prepared.required, picture_of(prepared.step.body), context.resources.device.type, known)
     working = computing.expected if computing is not None else 0
     room = Room(context.budgets, meter.free, working, offloaded, keep)
-    with LoadingWatch(reporter.goes_on):
-        return gather_components(prepared.required, wanted, components, context.loader, room, listener, prepared.folder)
+    required = prepared.required
+    try:
+        with LoadingWatch(reporter.goes_on):
+            return gather_components(required, wanted, components, context.loader, room, listener, prepared.folder)
+    except InvalidInput as error:
+        if error.range is not None:
+            raise
+        name = begun[-1] if begun and begun[-1] in required.explicit else "from_pretrained_arguments"
+        place = prepared.step.place(prepared.step.kind, name)
+        raise InvalidInput(error.message, place, prepared.step.name, error.hint) from error
 
 
 @contextlib.contextmanager

@@ -66,7 +66,10 @@ def _load(
     started, chosen, required, step = time.monotonic(), prepared.chosen, prepared.required, prepared.step
     place = step.place("pipeline", "from_pretrained_arguments", "from_single_file")
     whole, components = required.parts[0], context.resources.components
-    file = context.allowed.resolve(str(whole.folder), None, "the model's file")
+    file = whole.folder
+    if file is None:
+        raise RuntimeError("a model is loaded before its file is there")
+    context.allowed.resolve(str(file), None, "the model's file")
     reporter.phase("loading", f"{chosen.__name__}: {file.name}")
     room = Room(context.budgets, context.resources.meter.free, keep=frozenset(given.keys.values()))
     room.make(components, [whole], list(there.values()))

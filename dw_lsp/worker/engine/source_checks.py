@@ -54,7 +54,9 @@ def _check_file(source: str, file: Path | None, folder: Path | None, context: Ru
     if (asked := hub_file(source)) is not None:
         check_single_file(Path(asked.path), context.options.allow_pickle)
     if file is not None:
-        check_single_file(context.allowed.resolve(str(file), None, "the file"), context.options.allow_pickle)
+        context.allowed.resolve(str(file), None, "the file")
+        # By its own name: in the hub's cache it is a link to a file without an ending.
+        check_single_file(file, context.options.allow_pickle)
     elif asked is None and "://" in source:
         raise InvalidInput(
             f"there is no file {source!r} that this engine can read",
@@ -70,7 +72,8 @@ def _check_weights(step: ResolvedStep, file: Path | None, path: tuple[str | int,
     if file is None:
         return
     try:
-        check_single_file(context.allowed.resolve(str(file), None, "the adapter"), context.options.allow_pickle)
+        context.allowed.resolve(str(file), None, "the adapter")
+        check_single_file(file, context.options.allow_pickle)
     except InvalidInput as error:
         raise refuse(step, path, error.message, error.hint) from error
 

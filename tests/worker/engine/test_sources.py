@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,25 @@ def test_weights_of_a_folder_that_are_pickles(worker: Any, make: Any, tmp_path: 
     step["pipeline"]["from_pretrained_arguments"]["model_name"] = "./model"
     ended = worker.run(make.workflow(step), tmp_path)
     assert ended.outcome == "failed" and "any code" in ended.error.message
+
+
+@pytest.mark.parametrize("explicit", [True, False])
+def test_weights_that_do_not_fit(worker: Any, make: Any, tmp_path: Path, explicit: bool) -> None:
+    shutil.copytree(make.model, tmp_path / "model")
+    weights = tmp_path / "model" / "vae" / "diffusion_pytorch_model.safetensors"
+    shutil.copyfile(make.model / "unet" / "diffusion_pytorch_model.safetensors", weights)
+    step = make.drawing(1)
+    if explicit:
+        step["pipeline"]["vae"] = {
+            "configuration": {"component_type": "AutoencoderKL"},
+            "from_pretrained_arguments": {"model_name": "./model", "subfolder": "vae"},
+        }
+    else:
+        step["pipeline"]["from_pretrained_arguments"]["model_name"] = "./model"
+    work = json.dumps(make.workflow(step))
+    error = worker.run(work, tmp_path).error
+    assert error.type == "InvalidInput" and "do not fit AutoencoderKL" in error.message and error.step == "draw"
+    assert '"./model"' in work[error.start : error.end]
 
 
 def test_a_pipeline_of_components_alone(worker: Any, make: Any, tmp_path: Path) -> None:
@@ -122,3 +142,14 @@ def test_a_damaged_file_is_told_with_its_model(worker: Any, make: Any, tmp_path:
     assert ended.outcome == "failed" and ended.error.step == "draw"
     assert ended.error.message.startswith("StableDiffusionPipeline cannot be loaded")
     assert worker.run(make.workflow(make.drawing(1)), tmp_path).outcome == "succeeded"
+
+
+def test_files_of_the_hubs_cache_are_known_by_the_names_of_their_links(
+    worker: Any, make: Any, lora_files: Path, tmp_path: Path
+) -> None:
+    shutil.copyfile(lora_files / "unet0.safetensors", tmp_path / "0123abcd")
+    (tmp_path / "lora.safetensors").symlink_to("0123abcd")
+    step = make.drawing(1)
+    step["pipeline"]["loras"] = [{"model_name": "./lora.safetensors"}]
+    ended = worker.run(make.workflow(step), tmp_path)
+    assert ended.outcome == "succeeded", ended.error
