@@ -28,8 +28,9 @@ class Notifications:
     ):
         self._protocol, self._encoding, self._shows_progress = protocol, encoding, shows_progress
         self._lines: dict[str, LineIndex] = {}
-        self._progress: dict[str, Progress] = {}
+        self._progress: dict[str, Progress] = {}  # In the order in which the runs were accepted.
         self._starting = False
+        self._running: str | None = None
         self._ended: str | None = None  # The run that ended last: it may have done so while it was submitted.
 
     def submitted(self, submitted: Submitted, document: Document, workflow: str) -> None:
@@ -39,11 +40,7 @@ class Notifications:
         self._lines[submitted.run_id] = document.lines
         if self._shows_progress():
             progress = self._progress[submitted.run_id] = Progress(self._protocol, submitted.run_id, workflow)
-            if submitted.position:
-                runs = "1 other run" if submitted.position == 1 else f"{submitted.position} other runs"
-                progress.report(f"waiting for {runs}", None)
-            elif self._starting:
-                progress.report("starting worker", None)
+            self._tell_waiting()
             asyncio.get_running_loop().create_task(progress.begin())
 
     def run_of_token(self, token: int | str) -> str | None:
@@ -57,17 +54,28 @@ class Notifications:
             if (progress := self._progress.get(event.run_id)) is not None:
                 progress.show(event)
         elif isinstance(event, RunStarted):
+            self._running = event.run_id
             if (progress := self._progress.get(event.run_id)) is not None:
                 progress.report("running", None)
         elif isinstance(event, WorkerState):
             self._starting = event.state == "starting"
-            for progress in self._progress.values() if self._starting else ():
-                progress.report("starting worker", None)
+            self._tell_waiting()
         elif isinstance(event, RunFinished):
             self._ended = event.run_id
             self._lines.pop(event.run_id, None)
             if (progress := self._progress.pop(event.run_id, None)) is not None:
                 progress.end(event.outcome)
+            if self._running == event.run_id:
+                self._running = None
+            self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        """Say to the runs that wait what they wait for: those before them, or a worker."""
+        for ahead, (run_id, progress) in enumerate(self._progress.items()):
+            if ahead:
+                progress.report("waiting for 1 other run" if ahead == 1 else f"waiting for {ahead} other runs", None)
+            elif self._starting and run_id != self._running:
+                progress.report("starting worker", None)
 
     def _parameters(self, event: Event) -> Any:
         parameters = event.to_json()

@@ -9,7 +9,7 @@ from lsprotocol import types
 
 from dw_lsp.protocol import RunError
 from dw_lsp.server.notifications import Notifications
-from dw_lsp.supervisor.events import RunFinished, WorkerState
+from dw_lsp.supervisor.events import RunFinished, RunStarted, WorkerState
 from dw_lsp.supervisor.runs import Submitted
 from dw_lsp.text.document import Document
 
@@ -71,13 +71,56 @@ async def test_a_run_that_starts_the_worker_says_so() -> None:
     assert wire.progress() == ["starting worker"]
 
 
+def started(run_id: str) -> RunStarted:
+    return RunStarted(run_id, DOCUMENT.uri, "x", (), {}, 0)
+
+
+async def waiting_runs(wire: Wire) -> Notifications:
+    """Three accepted runs, of which the first has begun."""
+    told = notifications(wire)
+    for position, run_id in enumerate("abc"):
+        told.submitted(Submitted(run_id, position), DOCUMENT, run_id)
+    told.tell(started("a"))
+    await asyncio.sleep(0)
+    return told
+
+
+def messages(wire: Wire) -> dict[str, str]:
+    """The last message of each run that goes on."""
+    shown: dict[str, str] = {}
+    for method, params in wire.sent:
+        if method == types.PROGRESS:
+            shown[params.token.removeprefix("dw-run-")] = params.value.message
+    return shown
+
+
 async def test_a_run_that_waits_says_for_how_many() -> None:
     wire = Wire()
-    told = notifications(wire)
-    told.submitted(Submitted("2", 1), DOCUMENT, "x")
-    told.submitted(Submitted("3", 2), DOCUMENT, "x")
-    await asyncio.sleep(0)
-    assert wire.progress() == ["waiting for 1 other run", "waiting for 2 other runs"]
+    await waiting_runs(wire)
+    assert messages(wire) == {"a": "running", "b": "waiting for 1 other run", "c": "waiting for 2 other runs"}
+
+
+async def test_a_run_before_it_that_ends_changes_what_one_waits_for() -> None:
+    wire = Wire()
+    told = await waiting_runs(wire)
+    told.tell(finished("b"))
+    assert messages(wire)["c"] == "waiting for 1 other run"
+    told.tell(finished("a"))
+    told.tell(started("c"))
+    assert messages(wire)["c"] == "running"
+
+
+async def test_only_the_foremost_run_waits_for_the_worker() -> None:
+    wire = Wire()
+    told = await waiting_runs(wire)
+    told.tell(WorkerState("crashed"))
+    told.tell(finished("a"))
+    told.tell(WorkerState("starting"))
+    assert messages(wire) == {"a": "succeeded", "b": "starting worker", "c": "waiting for 1 other run"}
+    told.tell(WorkerState("idle"))
+    told.tell(started("b"))
+    told.tell(WorkerState("busy"))
+    assert messages(wire)["b"] == "running" and messages(wire)["c"] == "waiting for 1 other run"
 
 
 async def test_a_client_that_shows_no_progress_is_asked_for_none() -> None:

@@ -121,10 +121,13 @@ class ChainRun:
         self._reporter.phase("saving")
         sound = film.audio if film.audio is not None and film.audio.sample_rate else None
         try:
-            data = encode_video(film.frames, film.fps or 1.0, sound)
+            data = encode_video(film.frames, film.fps or 1.0, sound, self._frame_done)
             self._saved.append(self._folder.write(segment_name(self._stem, iteration, segment), data).path)
         except OSError as error:
             raise self._wrong(f"a segment cannot be saved: {error.strerror or error}") from error
+
+    def _frame_done(self, done: int, total: int) -> None:
+        self._reporter.unit_done(done, total, "frame")
 
     def _wrong(self, message: str, hint: str | None = None) -> InvalidInput:
         return InvalidInput(message, self._step.place(self._step.kind, "chain"), self._step.name, hint)

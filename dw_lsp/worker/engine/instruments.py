@@ -37,6 +37,13 @@ _AUTOENCODER: tuple[tuple[str, Phase], ...] = (("encoder", "encoding"), ("decode
 #: How models call the lists of their blocks; others, such as those of an attention's projections, are too fine.
 _BLOCK_LISTS = ("blocks", "layers", "block", "layer")
 
+#: Weights of an autoencoder, in bytes, from which on its blocks are too slow on a processor to be waited for: their
+#: layers are watched too. The lists of these.
+LARGE_AUTOENCODER = 32 * 1024 * 1024
+_LAYER_LISTS = ("resnets", "attentions", "downsamplers", "upsamplers")
+#: Schedulers whose last timestep is that of the clean image, at which nobody asks them.
+_ENDING_CLEAN = ("DDPMWuerstchenScheduler",)
+
 #: Called after each denoising step: model output, timestep, sample, the scheduler's answer, how many steps are done, of
 #: how many.
 StepListener = Callable[[Any, Any, Any, Any, int, int], None]
@@ -46,8 +53,13 @@ def denoisers(pipeline: Any) -> Iterator[tuple[str, torch.nn.Module]]:
     """The models of a pipeline that denoise, by name."""
     prefixes = tuple(prefix for prefix, phase in _PHASES if phase == "denoising")
     for name, component in pipeline.components.items():
-        if isinstance(component, torch.nn.Module) and name.startswith(prefixes):
+        if isinstance(component, torch.nn.Module) and _own_name(name).startswith(prefixes):
             yield name, component
+
+
+def _own_name(name: str) -> str:
+    """What a component is called in the pipeline that it comes from: a combined one calls those of its prior so."""
+    return name.removeprefix("prior_")
 
 
 class Instruments:
@@ -72,7 +84,7 @@ class Instruments:
                 self._watch_phase(name, component)
                 for block in () if computes_compiled(component) else blocks_of(component):
                     self._undo.enter_context(before_each(block, self._reporter.goes_on))
-            elif callable(getattr(type(component), "step", None)) and hasattr(component, "timesteps"):
+            elif all(callable(getattr(type(component), name, None)) for name in ("step", "set_timesteps")):
                 self._watch_scheduler(component)
         self._undo.enter_context(signatures_known(models))
         self._own_bar = getattr(self._pipeline, "progress_bar", None)
@@ -92,7 +104,7 @@ class Instruments:
 
     def _watch_phase(self, name: str, module: torch.nn.Module) -> None:
         for prefix, phase in _PHASES:
-            if name.startswith(prefix):
+            if _own_name(name).startswith(prefix):
                 self._undo.callback(module.register_forward_pre_hook(self._begins(phase)).remove)
         if name.startswith(("vae", "vqvae", "movq", "vqgan", "autoencoder")):
             for part, phase in _AUTOENCODER:
@@ -133,8 +145,7 @@ class Instruments:
             if this is not scheduler:
                 return own.step(this, *args, **kwargs)
             given = {**dict(zip(names, args, strict=False)), **kwargs}
-            if counter.done == 0:
-                counter.total = steps_to_come(scheduler, given.get("timestep"))
+            counter.asked(lambda: steps_to_come(scheduler, given.get("timestep")))
             answer = own.step(this, *args, **kwargs)
             self._stepped(counter, given, answer)
             return answer
@@ -166,9 +177,9 @@ class Instruments:
 
     # ------------------------------------------------------------ progress bars
 
-    def _watched_bar(self, iterable: Any = None, total: int | None = None) -> Any:
+    def _watched_bar(self, iterable: Any = None, total: int | None = None, **more: Any) -> Any:
         """The pipeline's own bar, seen: what it counts is told where no scheduler of this call counts."""
-        bar = self._own_bar(iterable) if iterable is not None else self._own_bar(total=total)
+        bar = self._own_bar(iterable, **more) if iterable is not None else self._own_bar(total=total, **more)
         try:
             length = total if total is not None else len(iterable)
         except TypeError:
@@ -193,6 +204,13 @@ class _Counter:
     @property
     def is_done(self) -> bool:
         return self.total is not None and self.done >= self.total
+
+    def asked(self, to_come: Callable[[], int | None]) -> None:
+        """A step begins: the first, or the first of another loop, as films that are made in sections have several."""
+        if self.done == 0:
+            self.total = to_come()
+        elif self.is_done and (total := to_come()) is not None:
+            self.done, self.total = 0, total
 
 
 class _Bar:
@@ -256,7 +274,7 @@ def blocks_of(module: torch.nn.Module) -> tuple[torch.nn.Module, ...]:
 
 
 def _blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
-    """The blocks that a model goes through one after another: between two of them it can be stopped."""
+    endings = _BLOCK_LISTS + _LAYER_LISTS if _is_large_autoencoder(module) else _BLOCK_LISTS
     found = False
     for name, child in module.named_modules():
         if not isinstance(child, torch.nn.ModuleList):
@@ -264,13 +282,20 @@ def _blocks(module: torch.nn.Module) -> Iterator[torch.nn.Module]:
         words = name.split(".")
         # A list in a list is called by a number; what a model has at its top is never too fine.
         last = next((word for word in reversed(words) if not word.isdigit()), "")
-        if len(words) == 1 or last.endswith(_BLOCK_LISTS):
+        if len(words) == 1 or last.endswith(endings):
             for block in child:
-                if not isinstance(block, (torch.nn.ModuleList, torch.nn.ModuleDict)):
+                # In place of an attention or a layer that a model does without stands nothing.
+                if block is not None and not isinstance(block, (torch.nn.ModuleList, torch.nn.ModuleDict)):
                     found = True
                     yield block
     if not found:
         yield from module.children()
+
+
+def _is_large_autoencoder(module: torch.nn.Module) -> bool:
+    if not all(callable(getattr(module, name, None)) for name in ("encode", "decode")):
+        return False
+    return sum(each.numel() * each.element_size() for each in module.parameters()) >= LARGE_AUTOENCODER
 
 
 def steps_to_come(scheduler: Any, timestep: Any) -> int | None:
@@ -283,6 +308,8 @@ def steps_to_come(scheduler: Any, timestep: Any) -> int | None:
     if timesteps is None or timestep is None or not len(timesteps):
         return None
     values = [float(value) for value in (timesteps.tolist() if torch.is_tensor(timesteps) else timesteps)]
+    if type(scheduler).__name__ in _ENDING_CLEAN:
+        values.pop()
     first = float(timestep) if not torch.is_tensor(timestep) else float(timestep.flatten()[0])
     position = next((index for index, value in enumerate(values) if value == first), None)
     return None if position is None else len(values) - position

@@ -60,7 +60,7 @@ class Publisher:
             for index, artifact in enumerate(iteration.artifacts):
                 at = (self._results + index, 0) if iteration.separate else (self._results, index)
                 place = Place(self._repeatable.workflow.id, at[0], at[1], self._prefix)
-                self._write(artifact, place, iteration.seed, metadata)
+                self._write(artifact, place, iteration.seed, metadata, reporter)
         self._results += len(iteration.artifacts) if iteration.separate else 1
         self._iterations += 1
         # What was remembered can be had again; what was made is told of before something else can go wrong.
@@ -68,11 +68,15 @@ class Publisher:
             told, self._told = tuple(self.written[self._told :]), len(self.written)
             self._context.send(ResultsWritten(self._context.request.run_id, told))
 
-    def _write(self, artifact: Artifact, place: Place, seed: int | None, metadata: str) -> None:
-        ledger, folder = self._context.ledger, self._context.folder
+    def _write(self, artifact: Artifact, place: Place, seed: int | None, metadata: str, reporter: StepReporter) -> None:
+        ledger, folder, read = self._context.ledger, self._context.folder, self._context.memory.read
+
+        def frame_done(done: int, total: int) -> None:
+            reporter.unit_done(done, total, "frame")
+
         if folder is None:
             raise RuntimeError("results are written before the run has a folder")
-        for each in write_artifact(folder, self._step, artifact, place, metadata, self._context.memory.read):
+        for each in write_artifact(folder, self._step, artifact, place, metadata, read, frame_done):
             path = str(each.file.path) if each.file is not None else None
             told = StepResult(
                 step=self._told_as,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy
 from PIL import Image
 
 from dw_lsp.planning.artifact import IMAGE, Artifact, ObjectArtifact
@@ -22,7 +23,7 @@ from dw_lsp.worker.engine.run_folder import RunFolder, WrittenFile
 from dw_lsp.worker.engine.sound_files import FORMATS as SOUND_FORMATS
 from dw_lsp.worker.engine.sound_files import encode_sound, resampled
 from dw_lsp.worker.engine.sounds import Film, as_sound
-from dw_lsp.worker.engine.videos import encode_video
+from dw_lsp.worker.engine.videos import FrameDone, encode_video, uncounted
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
@@ -69,12 +70,19 @@ class Place:
 
 
 def write_artifact(
-    folder: RunFolder, step: ResolvedStep, artifact: Artifact, place: Place, metadata: str, read: Reader
+    folder: RunFolder,
+    step: ResolvedStep,
+    artifact: Artifact,
+    place: Place,
+    metadata: str,
+    read: Reader,
+    frame_done: FrameDone = uncounted,
 ) -> list[Written]:
     """Write one artifact as its step's `result` says; an object is written member by member, unless as JSON.
 
     Arguments: `metadata` is what is embedded: in a PNG unless the workflow forbids it, in JPEG and WebP where it asks
-    for it; `read` gives the stored objects of artifacts that were remembered.
+    for it; `read` gives the stored objects of artifacts that were remembered; `frame_done` is called after each frame
+    of a film.
     Raises `InvalidInput` when the artifact does not fit the content type, or the disk does not take it.
     """
     result = step.result or {}
@@ -85,7 +93,7 @@ def write_artifact(
         members = {f"-{safe_name(name)}": artifact[name] for name in artifact}
     else:
         members = {"": artifact}
-    return [_write(folder, step, value, place, metadata, ending, read) for ending, value in members.items()]
+    return [_write(folder, step, value, place, metadata, ending, read, frame_done) for ending, value in members.items()]
 
 
 def _kind(result: Mapping[str, Value]) -> str:
@@ -94,12 +102,19 @@ def _kind(result: Mapping[str, Value]) -> str:
 
 
 def _write(
-    folder: RunFolder, step: ResolvedStep, value: Artifact, place: Place, metadata: str, ending: str, read: Reader
+    folder: RunFolder,
+    step: ResolvedStep,
+    value: Artifact,
+    place: Place,
+    metadata: str,
+    ending: str,
+    read: Reader,
+    frame_done: FrameDone,
 ) -> Written:
     result = step.result or {}
     content_type = _kind(result)
     try:
-        data, width, height = _encode_artifact(value, content_type, result, metadata, read)
+        data, width, height = _encode_artifact(value, content_type, result, metadata, read, frame_done)
     except InvalidInput as error:
         message = f"the result of step {step.name!r} cannot be written as {content_type}: {error.message}"
         raise InvalidInput(message, step.place("result", "content_type"), step.name, error.hint) from error
@@ -123,11 +138,16 @@ def _write(
 
 
 def _encode_artifact(
-    artifact: Artifact, content_type: str, result: Mapping[str, Value], metadata: str, read: Reader
+    artifact: Artifact,
+    content_type: str,
+    result: Mapping[str, Value],
+    metadata: str,
+    read: Reader,
+    frame_done: FrameDone,
 ) -> tuple[bytes, int | None, int | None]:
     size = artifact.image_size
     if content_type != "image/png" or size is None:
-        return encode(live(artifact, read), content_type, result, metadata)
+        return encode(live(artifact, read), content_type, result, metadata, frame_done)
     png = artifact.png
     if png is None:
         stored = artifact.stored.get(artifact.tree[IMAGE]["content"], "")
@@ -138,14 +158,14 @@ def _encode_artifact(
 
 
 def encode(
-    value: Any, content_type: str, result: Mapping[str, Value], metadata: str
+    value: Any, content_type: str, result: Mapping[str, Value], metadata: str, frame_done: FrameDone = uncounted
 ) -> tuple[bytes, int | None, int | None]:
     """An artifact as the bytes of a file, with a picture's width and height.
 
     The same artifact gives the same bytes. Raises `InvalidInput` when it does not fit the content type.
     """
     if content_type == "video/mp4":
-        return _encode_film(value, result)
+        return _encode_film(value, result, frame_done)
     if content_type in SOUND_FORMATS:
         return encode_sound(as_sound(value), content_type, result), None, None
     if content_type in _FORMATS:
@@ -157,7 +177,7 @@ def encode(
     return value.encode("utf-8", "surrogatepass"), None, None
 
 
-def _encode_film(value: Any, result: Mapping[str, Value]) -> tuple[bytes, int, int]:
+def _encode_film(value: Any, result: Mapping[str, Value], frame_done: FrameDone) -> tuple[bytes, int, int]:
     """Frames with their sound, if there is one and its samples a second are known."""
     frames = as_images(value)
     sound = value.audio if isinstance(value, Film) else None
@@ -167,7 +187,7 @@ def _encode_film(value: Any, result: Mapping[str, Value]) -> tuple[bytes, int, i
     if sound is not None and sound.sample_rate is None:
         logger.warning("a film is written without its sound: name its samples a second as `audio_sample_rate`")
         sound = None
-    return encode_video(frames, _fps(result, value), sound), *frames[0].size
+    return encode_video(frames, _fps(result, value), sound, frame_done), *frames[0].size
 
 
 def _fps(result: Mapping[str, Value], value: Any = None) -> float:
@@ -193,7 +213,7 @@ def _encode_picture(
     if content_type == "image/gif":
         duration = round(1000 / _fps(result, value))
         options = {"save_all": True, "append_images": images[1:], "duration": duration, "loop": 0}
-    elif len(images) != 1 or is_frames(value):
+    elif len(images) != 1 or (is_frames(value) and not _is_batch_of_one(value)):
         raise InvalidInput(f"it has {len(images)} frames", hint="Write frames as video/mp4 or image/gif.")
     elif content_type == "image/png":
         png = _with_metadata(plain_png(images[0]), result, metadata)
@@ -208,6 +228,11 @@ def _encode_picture(
     data = io.BytesIO()
     image.save(data, _FORMATS[content_type], **options)
     return data.getvalue(), image.width, image.height
+
+
+def _is_batch_of_one(value: Any) -> bool:
+    """Whether it is an array of one picture, as predictions of depth and the like come."""
+    return isinstance(value, numpy.ndarray) and len(value) == 1
 
 
 def plain_png(image: Image.Image) -> bytes:

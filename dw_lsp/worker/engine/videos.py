@@ -27,16 +27,26 @@ SOUND_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 640
 _SOUND_BITS = 192_000
 LARGEST_FRAMES = 8 * 1024**3
 
+#: Called with how many frames are done, and of how many.
+FrameDone = Callable[[int, int], None]
+
+
+def uncounted(done: int, total: int) -> None:
+    """Nobody wants to know."""
+
 
 def is_available() -> bool:
     """Whether this Python can read and write videos."""
     return importlib.util.find_spec(PACKAGE) is not None
 
 
-def encode_video(frames: Sequence[Image.Image], fps: float, sound: Sound | None = None) -> bytes:
+def encode_video(
+    frames: Sequence[Image.Image], fps: float, sound: Sound | None = None, frame_done: FrameDone = uncounted
+) -> bytes:
     """Frames as an MP4 file. Odd sides, which the format does not have, get one row or column more.
 
-    Arguments: `fps` are frames a second; `sound`, whose rate must be known, goes beside them.
+    Arguments: `fps` are frames a second; `sound`, whose rate must be known, goes beside them; `frame_done` is called
+    after each frame and may raise to stop.
     Raises `InvalidInput` when frames differ in size, or the sound has more than two channels.
     """
     width, height = frames[0].size
@@ -50,9 +60,10 @@ def encode_video(frames: Sequence[Image.Image], fps: float, sound: Sound | None 
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
         track = None if sound is None else _Track(av, container, sound)
-        for frame in frames:
+        for number, frame in enumerate(frames, 1):
             picture = av.VideoFrame.from_image(_even(frame.convert("RGB")))
             container.mux(stream.encode(picture))
+            frame_done(number, len(frames))
         container.mux(stream.encode(None))
         if track is not None:
             track.write()

@@ -10,10 +10,12 @@ from typing import Any
 import diffusers
 import pytest
 import torch
+import transformers
+from PIL import Image
 
 from dw_lsp.protocol import Advanced, StepProgress
 from dw_lsp.worker.cancellation import Cancellation, RunCancelled
-from dw_lsp.worker.engine.instruments import Instruments, _blocks, before_each, steps_to_come
+from dw_lsp.worker.engine.instruments import Instruments, _blocks, before_each, denoisers, steps_to_come
 from dw_lsp.worker.engine.progress import StepReporter
 from dw_lsp.worker.engine.signatures import signatures_known
 
@@ -230,6 +232,68 @@ def test_a_cancel_takes_effect_before_the_next_block(
     assert begun[0] == 2
 
 
+def large_autoencoder() -> Any:
+    """One whose layers are watched; its mid block has an attention."""
+    return diffusers.AutoencoderKL(
+        block_out_channels=(256, 512),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        layers_per_block=1,
+        latent_channels=4,
+    ).eval()
+
+
+def test_a_cancel_takes_effect_between_two_layers_of_an_autoencoder() -> None:
+    vae, told, begun = large_autoencoder(), Told(), []
+    pipeline = type("Pipeline", (), {"components": {"vae": vae}})()
+    resnets = [module for name, module in vae.decoder.named_modules() if name.split(".")[-2:-1] == ["resnets"]]
+
+    def began(module: Any, *_: Any) -> None:
+        begun.append(module)
+        # The second one of the middle block, which is a single block of the decoder.
+        if module is vae.decoder.mid_block.resnets[0]:
+            told.cancellation.cancel()
+
+    with Instruments(pipeline, told.reporter):
+        for module in (*resnets, vae.decoder.mid_block.attentions[0]):
+            module.register_forward_pre_hook(began)
+        with pytest.raises(RunCancelled), torch.no_grad():
+            vae.decode(torch.zeros(1, 4, 4, 4))
+    assert begun == [vae.decoder.mid_block.resnets[0]]
+    assert [message.phase for message in told.progress] == ["decoding"]
+
+
+def test_a_small_autoencoder_is_watched_by_its_blocks_only(make: Any) -> None:
+    vae = diffusers.AutoencoderKL.from_pretrained(str(make.model), subfolder="vae")
+    assert len(_blocks_of_kind(vae, "resnets")) > 0
+    assert not set(_blocks(vae)) & set(_blocks_of_kind(vae, "resnets"))
+
+
+def _blocks_of_kind(model: Any, kind: str) -> list[Any]:
+    return [module for name, module in model.named_modules() if name.split(".")[-2:-1] == [kind]]
+
+
+def test_a_cancel_takes_effect_between_two_layers_of_a_text_encoder() -> None:
+    config = transformers.CLIPTextConfig(
+        vocab_size=16, hidden_size=16, intermediate_size=16, num_hidden_layers=4, num_attention_heads=2
+    )
+    encoder, told, begun = transformers.CLIPTextModel(config).eval(), Told(), [0]
+    pipeline = type("Pipeline", (), {"components": {"text_encoder": encoder}})()
+
+    def began(*_: Any) -> None:
+        begun[0] += 1
+        if begun[0] == 2:
+            told.cancellation.cancel()
+
+    with Instruments(pipeline, told.reporter):
+        for layer in encoder.text_model.encoder.layers if hasattr(encoder, "text_model") else encoder.encoder.layers:
+            layer.register_forward_pre_hook(began)
+        with pytest.raises(RunCancelled), torch.no_grad():
+            encoder(torch.tensor([[1, 2, 3]]))
+    assert begun[0] == 2
+    assert [message.phase for message in told.progress] == ["encoding"]
+
+
 # ---------------------------------------------------------------- schedulers and progress bars of every kind
 
 
@@ -283,6 +347,44 @@ def test_of_two_schedulers_in_one_loop_one_counts() -> None:
     assert [current for current, _ in counts] == sorted(current for current, _ in counts)
 
 
+def test_a_scheduler_that_goes_through_several_loops_is_counted_in_each() -> None:
+    """Films that are made in sections, ensembles of predictions: one call, one scheduler, the same steps anew."""
+    told, scheduler = Told(), diffusers.FlowMatchEulerDiscreteScheduler()
+    pipeline = type("Pipeline", (), {"components": {"scheduler": scheduler}})()
+    with Instruments(pipeline, told.reporter):
+        for _ in range(3):
+            scheduler.set_timesteps(4)
+            sample = torch.zeros(1, 4, 4, 4)
+            for timestep in scheduler.timesteps:
+                sample = scheduler.step(sample, timestep, sample, return_dict=False)[0]
+    counts = [(message.current, message.total) for message in told.progress if message.current]
+    assert counts.count((1, 4)) == 3 and counts.count((4, 4)) == 3
+    assert max(current for current, _ in counts) == 4
+
+
+def test_a_scheduler_without_timesteps_of_its_own_is_counted() -> None:
+    told, scheduler = Told(), diffusers.DDPMWuerstchenScheduler()
+    pipeline = type("Pipeline", (), {"components": {"prior_scheduler": scheduler}})()
+    sample = torch.zeros(1, 4, 4, 4)
+    with Instruments(pipeline, told.reporter):
+        scheduler.set_timesteps(4)
+        for timestep in scheduler.timesteps[:-1]:
+            sample = scheduler.step(sample, timestep.expand(1), sample).prev_sample
+    counts = [(message.current, message.total) for message in told.progress if message.current]
+    assert counts[0] == (1, 4) and counts[-1] == (4, 4)
+
+
+def test_the_models_of_a_combined_pipelines_prior_have_their_own_phases() -> None:
+    told = Told()
+    parts = {"prior_text_encoder": Plain(), "prior_prior": Plain(), "text_encoder": Plain(), "decoder": Plain()}
+    with Instruments(type("Pipeline", (), {"components": parts})(), told.reporter):
+        for part in parts.values():
+            call_plain(part)
+    phases = [message.phase for message in told.progress if message.current is None]
+    assert phases == ["encoding", "denoising", "encoding", "denoising"]
+    assert [name for name, _ in denoisers(type("Pipeline", (), {"components": parts})())] == ["prior_prior", "decoder"]
+
+
 class Barred(diffusers.DiffusionPipeline):  # type: ignore[misc]
     """A pipeline without scheduler and callbacks: nothing but its progress bar tells how far it is."""
 
@@ -311,6 +413,27 @@ def test_where_no_scheduler_counts_the_progress_bar_does(listed: bool) -> None:
         assert pipeline(6, listed) == 6
     counts = [(message.current, message.total) for message in told.progress if message.current]
     assert counts[0] == (1, 6) and counts[-1] == (6, 6)
+
+
+def test_a_progress_bar_may_have_arguments_of_its_own(make: Any) -> None:
+    """As in the pipelines that predict depth: `desc`, `leave`."""
+    told = Told()
+    plain = diffusers.StableDiffusionPipeline.from_pretrained(str(make.model)).to(torch.float32)
+    parts = {name: getattr(plain, name) for name in ("vae", "text_encoder", "tokenizer")}
+    config = {**plain.unet.config, "in_channels": 2 * plain.unet.config.in_channels}
+    pipeline = diffusers.MarigoldDepthPipeline(
+        unet=diffusers.UNet2DConditionModel.from_config(config),
+        scheduler=diffusers.LCMScheduler(prediction_type="v_prediction"),
+        prediction_type="depth",
+        scale_invariant=True,
+        shift_invariant=True,
+        **parts,
+    )
+    with Instruments(pipeline, told.reporter):
+        made = pipeline(Image.new("RGB", (16, 16)), num_inference_steps=2, processing_resolution=0)
+    assert made.prediction.shape == (1, 16, 16, 1)
+    counts = [(message.current, message.total) for message in told.progress if message.unit == "step"]
+    assert counts == [(1, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("listed", [True, False])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,13 @@ def test_frames_become_a_moving_picture(tmp_path: Path) -> None:
 def test_frames_as_an_array() -> None:
     array = numpy.stack([numpy.asarray(frame) for frame in FRAMES]).astype(numpy.float32) / 255
     assert encode(array, "image/gif", {}, "{}")[0] == encode(FRAMES, "image/gif", {}, "{}")[0]
+
+
+def test_an_array_of_one_picture_is_a_picture() -> None:
+    depth = numpy.linspace(0, 1, 48, dtype=numpy.float32).reshape(1, 6, 8, 1)
+    data, width, height = encode(depth, "image/png", {}, "{}")
+    with Image.open(io.BytesIO(data)) as picture:
+        assert (picture.mode, picture.size, (width, height)) == ("L", (8, 6), (8, 6))
 
 
 def test_frames_are_no_single_picture() -> None:

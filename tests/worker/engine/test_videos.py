@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy
 import pytest
 from PIL import Image
 
-from dw_lsp.protocol import RunEnded
+from dw_lsp.protocol import RunEnded, StepProgress
 from dw_lsp.worker.engine.videos import decode_video, encode_video
 from dw_lsp.workflow.resolved import InvalidInput
 
@@ -143,6 +144,19 @@ def test_frames_come_back_as_they_were(size: tuple[int, int]) -> None:
     for frame, other in zip(frames, back, strict=True):
         cropped = other.crop((0, 0, *size))
         assert numpy.abs(numpy.asarray(frame, dtype=int) - numpy.asarray(cropped, dtype=int)).max() < 8
+
+
+def test_a_cancel_takes_effect_while_a_film_is_saved(worker: Any, make: Any, folder: Path) -> None:
+    large = numpy.random.default_rng(0).integers(0, 255, (2, 720, 1280, 3), dtype=numpy.uint8)
+    (folder / "large.mp4").write_bytes(encode_video([Image.fromarray(frame) for frame in large], 24))
+    clip = {"media_type": "video", "location": "large.mp4"}
+    loop = make.task("loop", "loop_frames", "video/mp4", video=clip, num_frames=400)
+    run_id = worker.begin(make.workflow(loop), folder)
+    worker.wait_for(StepProgress, lambda message: message.phase == "saving" and message.unit == "frame")
+    worker.cancel(run_id)
+    began = time.monotonic()
+    assert worker.wait_for(RunEnded).outcome == "cancelled"
+    assert time.monotonic() - began < 3
 
 
 def test_frames_of_two_sizes_are_no_film() -> None:
