@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.util
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,8 @@ from torch.overrides import TorchFunctionMode
 
 #: Bytes that are asked of a network at once: the hub's own 10 MB are too long a wait on a slow line.
 CHUNK_BYTES = 1 << 20
+#: How often it is asked whether a transfer by Xet, the hub's other protocol, should stop.
+SECONDS_BETWEEN = 0.1
 
 
 class LoadingWatch(TorchFunctionMode):
@@ -51,13 +54,33 @@ class _Bytes:
                 self._bars[id(bar)] = bar
 
     def advances(self, bar: Any, count: float | None) -> None:
-        self._check()
+        try:
+            self._check()
+        except BaseException:
+            # Threads that are not Python's are Xet's, which print what is raised there and go on: `_stop_xet` ends those.
+            if isinstance(threading.current_thread(), threading._DummyThread):
+                return
+            raise
         with self._lock:
             if id(bar) not in self._bars:
                 return
             self._done += int(count or 0)
             totals = [int(getattr(each, "total", None) or 0) for each in self._bars.values()]
             self._told(self._done, sum(totals) if all(totals) and sum(totals) >= self._done else None)
+
+
+def _stop_xet(check: Callable[[], None], over: threading.Event) -> None:
+    """End the transfers of Xet when the run should stop, until all is over: files that begin later as well.
+
+    Not from its own threads: its session waits for them.
+    """
+    while not over.wait(SECONDS_BETWEEN):
+        try:
+            check()
+        except BaseException:
+            abort = getattr(sys.modules.get("huggingface_hub.utils._xet"), "abort_xet_session", None)
+            if abort is not None:
+                abort()
 
 
 @contextlib.contextmanager
@@ -88,9 +111,18 @@ def watched_downloads(check: Callable[[], None], told: Callable[[int, int | None
     bar_class.__init__, bar_class.update = watched_begin, watched_update
     if chunk is not None:
         constants.DOWNLOAD_CHUNK_SIZE = min(chunk, CHUNK_BYTES)
+    over = threading.Event()
+    stopping = threading.Thread(target=_stop_xet, args=(check, over), name="downloads", daemon=True)
+    stopping.start()
     try:
         yield
+    except (Exception, KeyboardInterrupt):
+        # What was stopped fails in ways of its own.
+        check()
+        raise
     finally:
+        over.set()
+        stopping.join()
         bar_class.__init__ = begin
         if own_update:
             bar_class.update = update

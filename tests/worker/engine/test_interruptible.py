@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import random
 import re
 import threading
 import time
@@ -13,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import huggingface_hub
 import pytest
 import torch
 import transformers
 
 from dw_lsp.protocol import Advanced, Ready, RunEnded, StepProgress
-from dw_lsp.worker.engine.interruptible import LoadingWatch
+from dw_lsp.worker.engine.interruptible import LoadingWatch, watched_downloads
 
 KINDS: list[tuple[Any, str]] = [
     (diffusers.UNet2DConditionModel, "unet"),
@@ -197,3 +199,31 @@ def test_a_download_tells_its_bytes_and_can_be_stopped(start_worker: Any, make: 
     assert "not for StableDiffusionPipeline" in ended.error.message and ended.loaded == ()
     ended = worker.run(downloading(make), tmp_path)
     assert ended.outcome == "succeeded", ended.error
+
+
+def test_a_transfer_by_xet_can_be_stopped(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The hub's other protocol: its threads are not Python's, and go on after what is raised there."""
+    xet = pytest.importorskip("hf_xet")
+    (tmp_path / "store").mkdir()
+    whole, part, home = tmp_path / "whole", tmp_path / "part", f"local://{tmp_path / 'store'}"
+    whole.write_bytes(random.Random(0).randbytes(150_000_000))
+    with xet.XetSession().new_upload_commit(endpoint=home) as upload:
+        sent = upload.start_upload_file(str(whole))
+    asked = threading.Event()
+
+    def check() -> None:
+        if asked.is_set():
+            raise Stop
+
+    def advanced(*_: Any) -> None:
+        asked.set()
+        bar.update(1)
+
+    with pytest.raises(Stop), watched_downloads(check, lambda done, total: None):
+        bar = huggingface_hub.utils.tqdm(unit="B", total=10, disable=True, name="huggingface_hub.xet_get")
+        session = huggingface_hub.utils._xet.get_xet_session()
+        with session.new_file_download_group(
+            endpoint=home, progress_callback=advanced, progress_interval_ms=5
+        ) as download:
+            download.start_download_file(sent.result().xet_info, str(part))
+    assert asked.is_set() and "Stop" not in capfd.readouterr().err
