@@ -57,7 +57,7 @@ class _Bytes:
         try:
             self._check()
         except BaseException:
-            # Threads that are not Python's are Xet's, which print what is raised there and go on: `_stop_xet` ends those.
+            # Threads that are not Python's are Xet's, which print what is raised and go on: `_stop_xet` ends those.
             if isinstance(threading.current_thread(), threading._DummyThread):
                 return
             raise

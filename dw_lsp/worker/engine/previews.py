@@ -8,8 +8,10 @@ read, and nobody waits for the device.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,6 +42,8 @@ SHARE_OF_TIME = 0.01
 FIRST_STEPS, FIRST_SECONDS = 0.2, 1.0
 SMALLEST_SIDE, LARGEST_SIDE = 64, 512
 QUALITY = 80
+#: The answer of schedulers that tell the clean latents as well.
+_ANSWER = ("prev_sample", "pred_original_sample")
 
 
 @dataclass(frozen=True)
@@ -183,13 +187,15 @@ def predicted_clean(scheduler: Any, model_output: Any, timestep: Any, sample: An
 
     Arguments: what `scheduler.step` was given, and its answer.
     """
-    predicted = getattr(answer, "pred_original_sample", None)
+    predicted = _told_by(scheduler, sample, answer)
     if predicted is not None:
         return predicted
     output = model_output[:, : sample.shape[1]]
     name = type(scheduler).__name__
     if name.startswith("FlowMatch"):
         return sample - _sigma(scheduler) * output
+    if hasattr(scheduler, "precondition_outputs"):
+        return scheduler.precondition_outputs(sample, output, _sigma(scheduler))
     if hasattr(scheduler, "_sigma_to_alpha_sigma_t"):
         alpha, sigma = scheduler._sigma_to_alpha_sigma_t(_sigma(scheduler))
         return _clean(scheduler.config, output, sample, alpha, sigma)
@@ -202,6 +208,17 @@ def predicted_clean(scheduler: Any, model_output: Any, timestep: Any, sample: An
         alpha_squared = scheduler.alphas_cumprod[index].to(sample.device)
         return _clean(scheduler.config, output, sample, alpha_squared**0.5, (1 - alpha_squared) ** 0.5)
     return None
+
+
+def _told_by(scheduler: Any, sample: Any, answer: Any) -> Any:
+    """The clean latents where a scheduler answers with them itself; as a tuple, if its kind of answer has them second."""
+    if not isinstance(answer, tuple):
+        return getattr(answer, "pred_original_sample", None)
+    kind = getattr(sys.modules.get(type(scheduler).__module__), f"{type(scheduler).__name__}Output", None)
+    if not dataclasses.is_dataclass(kind) or len(answer) != len(_ANSWER):
+        return None
+    fields = tuple(field.name for field in dataclasses.fields(kind))
+    return answer[1] if fields == _ANSWER and getattr(answer[1], "shape", None) == sample.shape else None
 
 
 def _sigma(scheduler: Any) -> Any:
