@@ -211,7 +211,7 @@ def predicted_clean(scheduler: Any, model_output: Any, timestep: Any, sample: An
 
 
 def _told_by(scheduler: Any, sample: Any, answer: Any) -> Any:
-    """The clean latents where a scheduler answers with them itself; as a tuple, if its kind of answer has them second."""
+    """The clean latents where a scheduler answers with them itself: a member, or the second part of its tuple."""
     if not isinstance(answer, tuple):
         return getattr(answer, "pred_original_sample", None)
     kind = getattr(sys.modules.get(type(scheduler).__module__), f"{type(scheduler).__name__}Output", None)
