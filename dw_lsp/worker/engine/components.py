@@ -78,13 +78,13 @@ class Components:
                 if left != resident.inside and of in (None, owner):
                     self._residents[owner] = replace(resident, inside=left)
 
-    def drop(self, key: str) -> bool:
-        """Forget one component and give its memory back. Returns whether it was there."""
+    def drop(self, *keys: str) -> bool:
+        """Forget components and give their memory back. Returns whether any was there."""
         with self._lock:
-            found = self._residents.pop(key, None)
-        if found is None:
+            found = [self._residents.pop(key) for key in keys if key in self._residents]
+        if not found:
             return False
-        del found
+        found.clear()
         release_memory()
         return True
 

@@ -40,6 +40,7 @@ from dw_lsp.worker.engine.recalling import LARGEST_SEED, IterationKeys, fresh
 from dw_lsp.worker.engine.references import Results, is_result, read_last_by
 from dw_lsp.worker.engine.remembering import Finished
 from dw_lsp.worker.engine.run_context import RunContext
+from dw_lsp.worker.engine.single_files import keys_of_file
 from dw_lsp.worker.engine.sparing_calls import SparingCalls
 from dw_lsp.worker.engine.sub_workflows import handed_over, read_child
 from dw_lsp.worker.engine.task_calls import TaskCalls
@@ -69,6 +70,8 @@ class WorkflowRun:
         self._results = Results(self._live_values, caller.handed if caller else None)
         self._keys = IterationKeys(prepared, context)
         self._shared: dict[str, tuple[str, Any]] = {}
+        # What the pipelines are made of that this run has put together, by the step that defines them.
+        self._used: dict[str, frozenset[str]] = {}
         self._step_load_seconds = 0.0
         # What was done otherwise than the text has it; of a called workflow, told with the calling step.
         self._notes: list[str] = caller.notes if caller else []
@@ -90,10 +93,8 @@ class WorkflowRun:
             artifacts = self._run_step(step)
             self._results.keep(step.name, artifacts)
             self._results.release(no_longer_read.get(step.index, ()))
-            if step.release_models:
-                self._release_models()
             if step.release_pipeline or step.release_models:
-                self._release_pipeline(step)
+                self._release(step)
         return artifacts
 
     # ------------------------------------------------------------ one step
@@ -257,7 +258,7 @@ class WorkflowRun:
             step,
             definer,
             lambda relief: self._ready(definer, reporter, relief),
-            lambda: {key for key, _ in self._shared.values()},
+            lambda: {key for key, _ in self._shared.values()} | self._used.get(definer.step.name, frozenset()),
             self._context,
             reporter,
             self._notes,
@@ -282,6 +283,7 @@ class WorkflowRun:
             doing = f"{definer.required.class_name} cannot be loaded"
             raise StepFailed(doing, definer.step.name, place, error) from error
         self._note_loaded(loaded)
+        self._used[definer.step.name] = frozenset(loaded.keys.values()) | {key for key, _ in loaded.originals.values()}
         self._shared.update({name: loaded.shareable(name) for name in definer.shared & loaded.live.keys()})
         return ready_pipeline(pipeline, loaded, definer.step, context, relief)
 
@@ -312,28 +314,30 @@ class WorkflowRun:
                 raise InvalidInput(error.message, place, step.name, error.hint) from error
         return live
 
-    def _release_pipeline(self, step: ResolvedStep) -> None:
-        """Forget a step's components, except those that a later step of this run uses as well."""
-        pipelines = self._prepared.pipelines
-        later = {
-            part.key
-            for other in self._prepared.steps[step.index + 1 :]
-            if other.name in pipelines
-            for part in pipelines[other.name].required.parts
-        }
-        kept = later | {key for key, _ in self._shared.values()}
-        if step.name in pipelines:
-            own = {part.name: part.key for part in pipelines[step.name].required.parts}
-            for key in (*own.values(), key_of_made(own)):
-                if key is not None and key not in kept:
-                    self._context.resources.components.drop(key)
+    def _release(self, step: ResolvedStep) -> None:
+        """Forget what a step's pipeline is made of, except what later steps of this run use as well.
 
-    def _release_models(self) -> None:
-        """Forget what tasks have loaded, in this run or before."""
+        With `release_models` what tasks have loaded, in this run or before, goes too.
+        """
         resources = self._context.resources
-        for key in resources.task_models:
-            resources.components.drop(key)
-        resources.task_models.clear()
+        later = self._prepared.steps[step.index + 1 :]
+        kept = {key for key, _ in self._shared.values()}.union(*map(self._components_of, later))
+        gone = self._components_of(step) - kept
+        if step.release_models:
+            gone |= resources.task_models
+            resources.task_models.clear()
+        resources.components.drop(*gone)
+
+    def _components_of(self, step: ResolvedStep) -> frozenset[str]:
+        """The keys of what a step's pipeline is made of, also where another step defines it."""
+        name = str(step.body.get("reference_name", step.name))
+        definer = self._prepared.pipelines.get(name)
+        if definer is None:
+            return frozenset()
+        planned = {part.name: part.key for part in definer.required.parts}
+        made = key_of_made(planned)
+        out_of_file = keys_of_file(definer.required, self._context)
+        return self._used.get(name) or out_of_file.union(planned.values(), () if made is None else (made,))
 
     # ------------------------------------------------------------ tasks
 

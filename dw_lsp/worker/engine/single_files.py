@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dw_lsp.planning.file_contents import key_of_content
-from dw_lsp.planning.requirements import SCHEDULER_NAMES
+from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
 from dw_lsp.worker.engine.components import Resident, settle_garbage
 from dw_lsp.worker.engine.failures import describe
 from dw_lsp.worker.engine.interruptible import LoadingWatch
@@ -52,6 +52,15 @@ def from_single_file(
     loaded = (*given.loaded, *(each.record for each in fresh.values()))
     reused = (*given.reused, *(each.record for each in there.values()))
     return made, Loaded(live, keys, loaded, reused, given.seconds + seconds)
+
+
+def keys_of_file(required: RequiredPipeline, context: RunContext) -> frozenset[str]:
+    """The keys of what has been taken out of a pipeline's single file; none where it has no such source."""
+    if required.single_file is None:
+        return frozenset()
+    _, _, digest = required.parts[0].key.partition(":")
+    contents = context.resources.single_files.get(digest)
+    return frozenset(key for key in contents.keys.values() if key is not None) if contents is not None else frozenset()
 
 
 def _load(

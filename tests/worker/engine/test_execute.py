@@ -137,6 +137,17 @@ def test_a_model_that_a_pipeline_makes_of_two_is_made_once(worker: Any, make: An
     assert "UNetMotionModel" not in {part.class_name for part in released.memory.components}
 
 
+def test_release_at_a_reference_gives_back_what_the_definer_has_loaded(worker: Any, make: Any, tmp_path: Path) -> None:
+    reference = {"reference_name": "draw", "arguments": {"prompt": "a blue star", "num_inference_steps": 1}}
+    again = [{"name": name, "pipeline_reference": reference} for name in ("more", "last")]
+    released = [make.drawing(1), *({**step, "release_pipeline": True} for step in again)]
+    ended = worker.run(make.workflow(*released), tmp_path)
+    assert ended.outcome == "succeeded", ended.error
+    used = {part.key for part in (*ended.loaded, *ended.reused)}
+    assert len(used) == 4 and not used & {part.key for part in ended.memory.components}
+    assert [step.load_seconds for step in ended.steps[1:]] == [0.0, 0.0]  # Not before the last one that calls it.
+
+
 # ---------------------------------------------------------------- seeds and bytes
 
 

@@ -150,3 +150,28 @@ def test_an_adapter_that_does_not_fit_is_a_shortage_of_memory(
     ended = run(worker, make.workflow(adapted, seed=3), tmp_path, roots=roots)
     assert ended.outcome == "succeeded", ended.error
     assert "ran out of memory" in ended.steps[0].notes[0]
+
+
+# ---------------------------------------------------------------- two tiers
+
+
+def from_file(make: Any, folder: Path) -> Any:
+    if not (file := folder / "all.safetensors").exists():
+        file.write_text(str(make.model))
+    step = drawing(make)
+    step["pipeline"]["from_pretrained_arguments"] = {
+        "from_single_file": "all.safetensors",
+        "torch_dtype": "torch.float32",
+    }
+    return step
+
+
+def test_what_came_out_of_a_single_file_is_released(worker: Any, make: Any, tmp_path: Path) -> None:
+    ended = run(worker, make.workflow({**from_file(make, tmp_path), "release_pipeline": True}), tmp_path)
+    assert ended.outcome == "succeeded", ended.error
+    assert ended.loaded and not places(ended)
+    kept = run(worker, make.workflow(from_file(make, tmp_path), seed=3), tmp_path)
+    assert places(kept) == {"second:0"}
+    # Its results are remembered: nothing has to be loaded, and what an earlier run has loaded goes all the same.
+    again = run(worker, make.workflow({**from_file(make, tmp_path), "release_pipeline": True}, seed=3), tmp_path)
+    assert (again.steps[0].outcome, places(again)) == ("reused", set())

@@ -14,6 +14,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import torch
 
 LAUNCHER = Path(__file__).resolve().parents[4] / "dw_lsp" / "worker" / "launch.py"
@@ -55,6 +56,13 @@ def module(native: Any, size: ctypes.c_int64) -> types.ModuleType:
     return made
 
 
+def take_files_for_folders() -> None:
+    """Load as single files such that name a model's folder: nothing writes whole pipelines into one file any more."""
+    diffusers.StableDiffusionPipeline.from_single_file = classmethod(
+        lambda cls, file, torch_dtype, **_: cls.from_pretrained(Path(file).read_text(), torch_dtype=torch_dtype)
+    )
+
+
 def launch() -> int:
     """Start the worker, which finds this device to be its machine's best. Returns its exit status."""
     spec = importlib.util.spec_from_file_location("launch_worker", LAUNCHER)
@@ -64,6 +72,7 @@ def launch() -> int:
     launcher.keep_own_folder_off_the_path()
     launcher.make_package_importable()
     register(sys.argv[1], sys.argv[2])
+    take_files_for_folders()
     from dw_lsp.worker.engine import devices
     from dw_lsp.worker.main import main
 
