@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 from dw_lsp.planning.activations import Activations, Part, Picture, activations, picture_of
 from dw_lsp.planning.measured import Measurements
-from dw_lsp.planning.modular import offload_in
+from dw_lsp.planning.placing import Places, places_of
 from dw_lsp.planning.requirements import RequiredPipeline
 from dw_lsp.planning.weight_bytes import dtype_bytes
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.workflow.resolved import ResolvedStep
-
-#: Under sequential offload, modules are on the device one by one: about this part of the largest component.
-_SEQUENTIAL_PART = 20
 
 
 @dataclass(frozen=True)
@@ -52,10 +49,10 @@ def estimate(calls: Iterable[PipelineCall], device: str, known: Measurements | N
     """The need of the most demanding call; `None` where there is none, or a model's files are not here."""
     found: dict[tuple[int, Picture, object], Estimate | None] = {}
     for call in calls:
-        picture, offload = _asked_for(call.step), offload_of(call.definer)
-        case = (id(call.required), picture, offload)
+        picture, places = _asked_for(call.step), _places(call.definer, device)
+        case = (id(call.required), picture, places)
         if case not in found:
-            found[case] = _of_step(call.required, picture, offload, device, known)
+            found[case] = _of_step(call.required, picture, places, device, known)
     if not found or any(each is None for each in found.values()):
         return None
     return max((each for each in found.values() if each is not None), key=lambda each: each.need)
@@ -68,28 +65,24 @@ def _asked_for(step: ResolvedStep) -> Picture:
     return found
 
 
+def _places(step: ResolvedStep, device: str) -> Places:
+    fact = f"places on {device}"
+    if fact not in step.facts:
+        step.facts[fact] = places_of(step, device)
+    found: Places = step.facts[fact]
+    return found
+
+
 def _of_step(
-    required: RequiredPipeline, picture: Picture, offload: str | None, device: str, known: Measurements | None
+    required: RequiredPipeline, picture: Picture, places: Places, device: str, known: Measurements | None
 ) -> Estimate | None:
-    sizes = [part.bytes for part in required.parts]
-    if None in sizes:
+    sizes = [(part.name, part.bytes) for part in required.parts]
+    if any(size is None for _, size in sizes):
         return None
-    weights = weights_on_device([size or 0 for size in sizes], None if device == "cpu" else offload)
+    weights = places.on_device((name, size or 0) for name, size in sizes)
     computing = computing_of(required, picture, device, known)
     expected = computing.expected if computing is not None else 0
     return Estimate(weights + expected, weights, expected, computing is not None and computing.measured)
-
-
-def weights_on_device(sizes: list[int], offload: str | None) -> int:
-    """Bytes of weights that are on the device at once."""
-    largest = max(sizes, default=0)
-    return {"model": largest, "sequential": largest // _SEQUENTIAL_PART}.get(offload or "", sum(sizes))
-
-
-def offload_of(step: ResolvedStep) -> str | None:
-    """The offload that a pipeline step asks for."""
-    configuration = step.body.get("configuration")
-    return offload_in(configuration) if isinstance(configuration, dict) else None
 
 
 def computing_of(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from dw_lsp.planning.estimate import PipelineCall, estimate, pipeline_calls, weights_on_device
+from dw_lsp.planning.estimate import PipelineCall, estimate, pipeline_calls
+from dw_lsp.planning.placing import places_of
 from dw_lsp.planning.requirements import required_pipeline
 from dw_lsp.text.document import Document
 from dw_lsp.workflow.substitution import resolve
@@ -39,9 +41,30 @@ def test_the_most_demanding_step_counts_not_the_sum() -> None:
     assert large.weights == small.weights > 8_000_000 and large.need == large.weights + large.computing
 
 
-@pytest.mark.parametrize(("offload", "expected"), [(None, 100), ("model", 60), ("sequential", 3), ("other", 100)])
-def test_offload_leaves_less_on_the_device(offload: str | None, expected: int) -> None:
-    assert weights_on_device([60, 30, 10], offload) == expected
+def placed(**settings: Any) -> int:
+    parts = {"unet": 60, "text_encoder": 30, "vae": 10}
+    (call,) = steps({})
+    body = {**call.step.body, "configuration": {"component_type": "StableDiffusionPipeline", **settings}}
+    return places_of(dataclasses.replace(call.step, body=body), "cuda").on_device(parts.items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, 100),
+        ({"offload": "model"}, 60),
+        ({"offload": "sequential"}, 3),
+        ({"offload": "other"}, 100),
+        ({"group_offload": {"offload_type": "leaf_level"}}, 3),
+        ({"components": {"unet": {"group_offload": {"offload_type": "leaf_level"}}}}, 43),
+        ({"components": {"unet": {"residency": "on_demand"}, "vae": {"residency": "on_demand"}}}, 90),
+        ({"components": {"text_encoder": {"device": "cpu"}}}, 70),
+        ({"device": "cpu"}, 0),
+        ({"device": "cpu", "components": {"unet": {"device": "cuda"}}}, 60),
+    ],
+)
+def test_what_rests_elsewhere_leaves_less_on_the_device(settings: Any, expected: int) -> None:
+    assert placed(**settings) == expected
 
 
 def test_on_a_cpu_nothing_is_elsewhere() -> None:

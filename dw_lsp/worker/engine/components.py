@@ -127,6 +127,11 @@ class Components:
         with self._lock:
             return sum(each.bytes for key, each in self._residents.items() if _held(key, each, one_tier).on_device)
 
+    def bytes_in_host(self) -> int:
+        """Bytes of what is in host memory now, beside a device of its own."""
+        with self._lock:
+            return sum(each.bytes for key, each in self._residents.items() if not _held(key, each, False).on_device)
+
     def make_room(
         self, to_device: int, to_host: int, budgets: Budgets, keep: Collection[str]
     ) -> tuple[tuple[Component, ...], tuple[Component, ...]]:

@@ -42,6 +42,7 @@ from dw_lsp.worker.engine.prepare import PreparedWorkflow, prepare
 from dw_lsp.worker.engine.profiling import profiled
 from dw_lsp.worker.engine.prompts import Prompts
 from dw_lsp.worker.engine.recalling import LARGEST_SEED
+from dw_lsp.worker.engine.room import keep_within
 from dw_lsp.worker.engine.run_context import Resources, RunContext
 from dw_lsp.worker.engine.run_estimate import run_estimate
 from dw_lsp.worker.engine.run_folder import RunFolder
@@ -110,6 +111,7 @@ class Engine:
         with self._sampler.during(lambda: send(MemoryReported(self.memory_report()))), profile as heard:
             run.tell_to(heard)
             outcome, error = self._resources.computing.call(run.carry_out)
+        run.keep_budgets()
         self._housekeeping.after_run(run.seconds)
         if outcome == "succeeded":
             self._watch_growth(run.kind)
@@ -186,6 +188,12 @@ class _Run:
             memory=report,
             error=error,
         )
+
+    def keep_budgets(self) -> None:
+        """Let go what is more than the budgets allow, which may have shrunk, but for what this run has used."""
+        if self._context is not None:
+            ledger = self._context.ledger
+            keep_within(self._resources.components, self._context.budgets, {*ledger.loaded, *ledger.reused})
 
     @property
     def seconds(self) -> float:

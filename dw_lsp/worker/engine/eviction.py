@@ -43,6 +43,10 @@ class Budgets:
         room = max(0, available - working)
         return Budgets(room if self.device is None else min(self.device, room), self.host, self.one_tier)
 
+    def with_host(self, available: int) -> Budgets:
+        """The same, with no more in host memory than there is. Arguments: what is parked there, and what is free."""
+        return Budgets(self.device, available if self.host is None else min(self.host, available), self.one_tier)
+
 
 @dataclass(frozen=True)
 class Moves:

@@ -12,9 +12,7 @@ from dw_lsp.workflow.resolved import InvalidInput
 #: The type of the error of a run without memory.
 OUT_OF_MEMORY = "OutOfMemory"
 LONGEST_TRACEBACK = 20000
-_OUT_OF_MEMORY_HINT = (
-    "Use smaller pictures, `offload`, or half precision; dw.clear frees what other workflows left in memory."
-)
+_OUT_OF_MEMORY_HINT = "Let the workflow work on less at once; dw.clear frees what other workflows left in memory."
 
 
 class StepFailed(Exception):

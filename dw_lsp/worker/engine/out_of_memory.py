@@ -6,6 +6,7 @@ Decides only; `sparing_calls` carries it out.
 from __future__ import annotations
 
 import errno
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,6 +28,9 @@ _SAYINGS = (
 #: The processor's library (oneDNN) had no memory for its code. That it knows of no code for a kind of number, or for
 #: this processor, begins alike.
 _NO_CODE = re.compile(r"could not (?:create|execute) a primitive(?! descriptor)")
+#: Arguments that say how long a sound is to be.
+_LENGTHS = ("audio_end_in_s", "audio_length_in_s", "audio_duration")
+_OTHER_PROGRAMS = "closing other programs that use the same memory"
 _ASKED = re.compile(r"(?:tried to allocate|unable to allocate) ([\d.]+) ?(bytes|[KMGT]i?B)", re.IGNORECASE)
 _UNITS = {"b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
 
@@ -113,34 +117,71 @@ def next_relief(
     return replace(tried, offload="sequential" if offload == "model" or not takes_turns else "model")
 
 
-def ways_to_reduce(body: Mapping[str, Value], device_type: str) -> tuple[str, str, str]:
-    """The three ways to need less memory that promise most for this step.
+def need_in_words(peak: int | None, asked: int | None) -> str:
+    """What a step that ran out of memory needs, to go on in its error; empty where nobody knows."""
+    if peak is None:
+        return ""
+    needed = f": it needs at least {memory_words(peak + (asked or 0))}"
+    return needed + (f", {memory_words(peak)} in use and another {memory_words(asked)} asked for" if asked else "")
 
-    Arguments: a pipeline's `body`, or that of a task.
+
+def ways_to_reduce(body: Mapping[str, Value], device_type: str) -> str:
+    """The three ways to need less memory that promise most for a pipeline's step, for people.
+
+    Arguments: the pipeline's `body`, with what was tried in vain in its `configuration`.
     """
-    first, second, third, *_ = _ways(body, device_type)
-    return first, second, third
+    return _three(_ways(body, device_type))
+
+
+def ways_of_task(body: Mapping[str, Value], device_type: str, has_models: bool) -> str:
+    """The same for the step of a task. Arguments: its `body`; `has_models`: it computes with some."""
+    return _three(_ways_of_task(body, device_type, has_models))
+
+
+def _three(ways: Iterator[str]) -> str:
+    numbered = (f"{number}. {way}" for number, way in enumerate(itertools.islice(ways, 3), 1))
+    return f"Three ways to need less: {'; '.join(numbered)}."
 
 
 def _ways(body: Mapping[str, Value], device_type: str) -> Iterator[str]:
     arguments, configuration = _object(body.get("arguments")), _object(body.get("configuration"))
     images, frames = arguments.get("num_images_per_prompt"), arguments.get("num_frames")
-    width, height = arguments.get("width"), arguments.get("height")
     if isinstance(images, int) and images > 1:
         yield f"fewer pictures at once (`num_images_per_prompt` is {images})"
     if isinstance(frames, int) and frames > 1:
         yield f"fewer frames (`num_frames` is {frames})"
-    if isinstance(width, int) and isinstance(height, int):
-        yield f"a smaller picture ({width} x {height} now; half of both needs about a quarter)"
+    lengths = [name for name in _LENGTHS if isinstance(arguments.get(name), (int, float))]
+    if lengths or "Audio" in str(configuration.get("component_type")):
+        yield f"a shorter sound (`{lengths[0]}` is {arguments[lengths[0]]})" if lengths else "a shorter sound"
     else:
-        yield "a smaller picture (set `width` and `height`)"
+        yield _smaller_picture(arguments)
     if device_type != "cpu" and configuration.get("offload") != "sequential":
         yield '`"offload": "sequential"` in the configuration'
     loading = _object(body.get("from_pretrained_arguments"))
     if not str(loading.get("torch_dtype")).endswith("16"):
         yield '`"torch_dtype": "torch.bfloat16"`, which halves the weights'
     yield "a `quantization_config` for the largest component, or a smaller model"
-    yield "closing other programs that use the same memory"
+    yield _OTHER_PROGRAMS
+
+
+def _ways_of_task(body: Mapping[str, Value], device_type: str, has_models: bool) -> Iterator[str]:
+    arguments = _object(body.get("arguments"))
+    if isinstance(arguments.get("width"), int):
+        yield _smaller_picture(arguments)
+    if has_models:
+        yield "a smaller model (`model_name`)"
+        if device_type != "cpu" and arguments.get("device") != "cpu":
+            yield '`"device": "cpu"` in the arguments: slower, in host memory'
+    yield "smaller inputs (a step before can scale a picture, or cut a film or a sound)"
+    yield "fewer inputs in one call"
+    yield _OTHER_PROGRAMS
+
+
+def _smaller_picture(arguments: Mapping[str, Value]) -> str:
+    width, height = arguments.get("width"), arguments.get("height")
+    if isinstance(width, int) and isinstance(height, int):
+        return f"a smaller picture ({width} x {height} now; half of both needs about a quarter)"
+    return "a smaller picture (set `width` and `height`)"
 
 
 def _object(value: Any) -> Mapping[str, Value]:

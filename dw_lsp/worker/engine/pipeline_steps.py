@@ -17,7 +17,7 @@ import torch
 from dw_lsp.planning.activations import picture_of
 from dw_lsp.planning.counts import makes_nothing
 from dw_lsp.planning.estimate import computing_of
-from dw_lsp.planning.modular import offload_in
+from dw_lsp.planning.placing import places_of
 from dw_lsp.planning.requirements import RequiredPipeline
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import enable_cache
@@ -170,12 +170,11 @@ def _gathered(
         reporter.phase("loading", f"{prepared.chosen.__name__}: {name}", count, total, "component")
 
     components = context.resources.components
-    configuration = prepared.step.body.get("configuration")
-    offloaded = isinstance(configuration, dict) and offload_in(configuration) is not None
     meter, known = context.resources.meter, context.resources.measurements
     computing = computing_of(prepared.required, picture_of(prepared.step.body), context.resources.device.type, known)
     working = computing.expected if computing is not None else 0
-    room = Room(context.budgets, meter.free, working, offloaded, keep)
+    places = places_of(prepared.step, context.resources.device.type)
+    room = Room(context.budgets, meter.free, working, places, keep)
     required = prepared.required
     try:
         with LoadingWatch(reporter.goes_on):

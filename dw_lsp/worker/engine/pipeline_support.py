@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 from dw_lsp.planning.ip_adapters import adapter_names
 from dw_lsp.planning.modular import MODULAR_SETTINGS, is_modular, load_components, offload_in
+from dw_lsp.planning.placing import OWN_SETTINGS
 from dw_lsp.protocol import RunOptions
 from dw_lsp.text.syntax_tree import Value
 from dw_lsp.worker.engine.caches import TYPES
 from dw_lsp.worker.engine.compiling import OPTIONS
 from dw_lsp.worker.engine.model_settings import MODEL_SETTINGS
 from dw_lsp.worker.engine.modular_support import check_modular_settings
-from dw_lsp.worker.engine.placement import OWN_SETTINGS
 from dw_lsp.worker.engine.refusals import PathPart, not_yet, object_at, only, refuse, unknown
 from dw_lsp.workflow.format.pipeline import COMPONENT_NAMES
 from dw_lsp.workflow.resolved import ResolvedStep

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from dw_lsp.planning.modular import offload_in
+from dw_lsp.planning.placing import component_settings
 from dw_lsp.text.syntax_tree import Range, Value
 from dw_lsp.worker.engine.compiling import compile_model
 from dw_lsp.worker.engine.devices import bring, named_device, scattered
@@ -23,25 +24,6 @@ from dw_lsp.worker.engine.offloading import bring_on_demand, offload_groups, one
 from dw_lsp.workflow.resolved import InvalidInput, ResolvedStep
 
 logger = logging.getLogger(__name__)
-
-#: Settings of a component that may stand in its own definition, too.
-OWN_SETTINGS = frozenset({"device", "preserve_device_placement", "group_offload"})
-
-
-def component_settings(step: ResolvedStep, settings: Mapping[str, Value]) -> dict[str, dict[str, Value]]:
-    """What a step sets for single components, by name or path: in their own definitions and under `components`."""
-    found: dict[str, dict[str, Value]] = {}
-    for name, definition in step.body.items():
-        configuration = definition.get("configuration") if isinstance(definition, dict) else None
-        if isinstance(configuration, dict) and "from_pretrained_arguments" in step.body[name]:  # type: ignore[operator]
-            own = {key: configuration[key] for key in OWN_SETTINGS & configuration.keys()}
-            if own:
-                found[name] = own
-    listed = settings.get("components")
-    for name, more in (listed if isinstance(listed, dict) else {}).items():
-        if isinstance(more, dict):
-            found[name] = {**found.get(name, {}), **more}
-    return found
 
 
 def place(

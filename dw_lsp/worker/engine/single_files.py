@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from dw_lsp.planning.file_contents import key_of_content
+from dw_lsp.planning.placing import places_of
 from dw_lsp.planning.requirements import SCHEDULER_NAMES, RequiredPipeline
 from dw_lsp.worker.engine.components import Resident, settle_garbage
 from dw_lsp.worker.engine.failures import describe
@@ -42,6 +43,8 @@ def from_single_file(
     known = chosen.__name__ in contents.options and all(
         name in there or contents.keys.get(name, "") is None for name in wanted
     )
+    if known:
+        _room(prepared, given, context).make(components, (), list(there.values()))
     fresh, seconds = ({}, 0.0) if known else _load(prepared, given, there, contents, context, reporter)
     residents = {**there, **fresh}
     live = {**given.live, **{name: each.live for name, each in residents.items()}}
@@ -80,8 +83,7 @@ def _load(
         raise RuntimeError("a model is loaded before its file is there")
     context.allowed.resolve(str(file), None, "the model's file")
     reporter.phase("loading", f"{chosen.__name__}: {file.name}")
-    room = Room(context.budgets, context.resources.meter.free, keep=frozenset(given.keys.values()))
-    room.make(components, [whole], list(there.values()))
+    _room(prepared, given, context).make(components, [whole], list(there.values()))
     passed = {**given.live, **{name: each.live for name, each in there.items()}}
     try:
         with LoadingWatch(reporter.goes_on):
@@ -106,6 +108,11 @@ def _load(
             fresh[name] = components.add(key_of_content(name, whole.key), name, component, seconds)
     settle_garbage()
     return fresh, seconds
+
+
+def _room(prepared: PreparedPipeline, given: Loaded, context: RunContext) -> Room:
+    places = places_of(prepared.step, context.resources.device.type)
+    return Room(context.budgets, context.resources.meter.free, 0, places, frozenset(given.keys.values()))
 
 
 def _keywords(prepared: PreparedPipeline, context: RunContext, passed: Mapping[str, Any]) -> dict[str, Any]:

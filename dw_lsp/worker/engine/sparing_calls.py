@@ -14,6 +14,7 @@ from typing import Any
 
 from dw_lsp.planning.activations import picture_of
 from dw_lsp.planning.estimate import computing_of
+from dw_lsp.planning.placing import places_of
 from dw_lsp.worker.engine.failures import OUT_OF_MEMORY, StepFailed, release_frames
 from dw_lsp.worker.engine.out_of_memory import (
     AS_WRITTEN,
@@ -23,6 +24,7 @@ from dw_lsp.worker.engine.out_of_memory import (
     had_no_code,
     is_out_of_memory,
     memory_words,
+    need_in_words,
     next_relief,
     ways_to_reduce,
 )
@@ -132,12 +134,15 @@ class SparingCalls:
 
     def _note_need(self, call: Call, measured: int, seconds: float, ready: ReadyPipeline) -> None:
         """Keep what a call has really needed, for later estimates."""
-        if ready.loaded.seconds or (seconds < SAMPLED_SECONDS and not self._context.resources.meter.is_exact):
+        resources = self._context.resources
+        if ready.loaded.seconds or (seconds < SAMPLED_SECONDS and not resources.meter.is_exact):
             return
+        if not places_of(self._definer.step, resources.device.type).all_on_device:
+            return  # What came to the device during the call are weights, too.
         picture = picture_of({**self._definer.step.body, "arguments": dict(call.arguments)})
         predicted = computing_of(self._definer.required, picture, ready.device.type, None)
         if predicted is not None:
-            self._context.resources.measurements.note(predicted.kind, predicted.expected, measured)
+            resources.measurements.note(predicted.kind, predicted.expected, measured)
 
     def _spare(self, failure: StepFailed, asked: int | None, told: str, traceback: str) -> None:
         """Prepare the next try, or raise when there is none."""
@@ -183,17 +188,13 @@ class SparingCalls:
     def _given_up(
         self, failure: StepFailed, asked: int | None, peak: int | None, told: str, traceback: str
     ) -> StepFailed:
-        device = self._context.resources.device.type
-        body = self._definer.step.body
-        arguments = self.step.body.get("arguments")
-        ways = ways_to_reduce({**body, "arguments": arguments}, device)
-        message = f"step {self.step.name!r} ran out of memory"
-        if peak is not None:
-            message += f": it needs at least {memory_words(peak + (asked or 0))}"
-            message += f", {memory_words(peak)} in use and another {memory_words(asked)} asked for" if asked else ""
+        body, device = self._definer.step.body, self._context.resources.device.type
+        settings = body.get("configuration")
+        tried = dict(self.relief.applied(settings if isinstance(settings, dict) else {}))
+        hint = ways_to_reduce({**body, "configuration": tried, "arguments": self.step.body.get("arguments")}, device)
+        message = f"step {self.step.name!r} ran out of memory{need_in_words(peak, asked)}"
         if self._notes:
             message += f". It was also tried with {self.relief.words}"
-        hint = "Three ways to need less: " + "; ".join(f"{number}. {way}" for number, way in enumerate(ways, 1)) + "."
         self._tell(f"step {self.step.name!r}: nothing is left that would need less memory")
         return StepFailed(message, failure.step, failure.range, failure.cause, OUT_OF_MEMORY, hint, traceback)
 

@@ -14,7 +14,7 @@ from dw_lsp.worker.engine.devices import bring, named_device
 from dw_lsp.worker.engine.failures import OUT_OF_MEMORY, StepFailed, release_frames
 from dw_lsp.worker.engine.instruments import before_each, blocks_of
 from dw_lsp.worker.engine.interruptible import LoadingWatch
-from dw_lsp.worker.engine.out_of_memory import is_out_of_memory, ways_to_reduce
+from dw_lsp.worker.engine.out_of_memory import asked_bytes, is_out_of_memory, need_in_words, ways_of_task
 from dw_lsp.worker.engine.pipelines import Loaded, gather_components
 from dw_lsp.worker.engine.prepare import PreparedPipeline
 from dw_lsp.worker.engine.progress import StepReporter
@@ -148,9 +148,10 @@ class TaskCalls:
             return error
         if not is_out_of_memory(error):
             return StepFailed(f"the task {self._command} failed", step.name, place, error)
-        ways = ways_to_reduce(step.body, self._context.resources.device.type)
-        hint = "Three ways to need less: " + "; ".join(f"{number}. {way}" for number, way in enumerate(ways, 1)) + "."
-        return StepFailed(f"step {step.name!r} ran out of memory", step.name, place, error, OUT_OF_MEMORY, hint)
+        resources = self._context.resources
+        needed = need_in_words(resources.meter.peak(), asked_bytes(error))
+        hint = ways_of_task(step.body, resources.device.type, self._models is not None)
+        return StepFailed(f"step {step.name!r} ran out of memory{needed}", step.name, place, error, OUT_OF_MEMORY, hint)
 
 
 def _device(name: Any, default: torch.device) -> tuple[torch.device, str | None]:

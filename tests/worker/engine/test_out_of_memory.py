@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 import pytest
 import torch
+from PIL import Image
 
 from dw_lsp.protocol import LogLine, StepEnded
 from dw_lsp.worker.engine.out_of_memory import (
@@ -20,6 +21,7 @@ from dw_lsp.worker.engine.out_of_memory import (
     asked_bytes,
     is_out_of_memory,
     next_relief,
+    ways_of_task,
     ways_to_reduce,
 )
 
@@ -134,11 +136,22 @@ def test_a_relief_changes_the_settings_it_is_about_and_no_others() -> None:
 
 def test_three_ways_to_need_less_fit_the_step() -> None:
     arguments = {"num_images_per_prompt": 4, "width": 2048, "height": 1024}
-    ways = ways_to_reduce({"arguments": arguments}, "cuda")
-    assert "num_images_per_prompt" in ways[0] and "2048 x 1024" in ways[1] and "sequential" in ways[2]
-    small = {"from_pretrained_arguments": {"torch_dtype": "torch.float16"}, "configuration": {"offload": "sequential"}}
-    assert len(set(ways_to_reduce(small, "cpu"))) == 3
-    assert not any("bfloat16" in way or "offload" in way for way in ways_to_reduce(small, "cpu"))
+    first, second, third = ways_to_reduce({"arguments": arguments}, "cuda").split("; ", 2)
+    assert "num_images_per_prompt" in first and "2048 x 1024" in second and "sequential" in third
+    tried = Relief(True, "sequential").applied({})
+    small = {"from_pretrained_arguments": {"torch_dtype": "torch.float16"}, "configuration": tried}
+    for device in ("cpu", "cuda"):
+        ways = ways_to_reduce(small, device)
+        assert "3. " in ways and "bfloat16" not in ways and "offload" not in ways
+    sound = {"configuration": {"component_type": "StableAudioPipeline"}, "arguments": {"audio_end_in_s": 90}}
+    assert "`audio_end_in_s` is 90" in (ways := ways_to_reduce(sound, "cuda")) and "picture" not in ways
+
+
+def test_three_ways_of_a_task_are_those_of_a_task() -> None:
+    plain = ways_of_task({"command": "qr_code", "arguments": {"qr_code_contents": "x"}}, "cuda", False)
+    assert "3. " in plain and not any(word in plain for word in ("torch_dtype", "offload", "`width`", "model_name"))
+    models = ways_of_task({"command": "depth", "arguments": {"image": "x"}}, "cuda", True)
+    assert "`model_name`" in models and '"device": "cpu"' in models
 
 
 # ---------------------------------------------------------------- a worker that has no more
@@ -250,3 +263,14 @@ def test_a_picture_that_no_memory_could_hold(worker: Any, make: Any, tmp_path: P
     ended = worker.run(make.workflow(make.drawing(1, width=2**22, height=2**22)), tmp_path)
     assert (ended.outcome, ended.error.type) == ("failed", "OutOfMemory")
     assert "4194304 x 4194304" in ended.error.hint
+
+
+@needs_limits
+def test_a_task_without_memory_says_what_it_needs(worker: Any, make: Any, tmp_path: Path, short_of_memory: Any) -> None:
+    Image.new("RGB", (64, 64)).save(tmp_path / "red.png")
+    short_of_memory(100)
+    large = make.task("large", "resize_rescale", "image/png", image="red.png", width=16000, height=16000)
+    ended = worker.run(make.workflow(large), tmp_path)
+    assert (ended.outcome, ended.error.type, ended.error.step) == ("failed", "OutOfMemory", "large")
+    assert "step 'large' ran out of memory: it needs at least" in ended.error.message
+    assert "16000 x 16000" in ended.error.hint and "offload" not in ended.error.hint

@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
+from dw_lsp.planning.measured import FILE
 from dw_lsp.protocol import ClearMemory, Evict, MemoryReported, RequestFailed, RunEnded
+from dw_lsp.worker.engine import room
+from dw_lsp.worker.engine.components import Components
+from dw_lsp.worker.engine.eviction import Budgets
+from dw_lsp.worker.engine.host_memory import HostMemory
+from tests.worker.conftest import CACHE
 
 
 @pytest.fixture
@@ -77,6 +84,7 @@ def test_a_device_too_small_for_anything_is_told_and_forgotten(worker: Any, make
     ended = run(worker, make.workflow(drawing(make), seed=3), tmp_path, "short")
     assert (ended.outcome, ended.error.type, ended.error.step) == ("failed", "OutOfMemory", "draw")
     assert "it needs at least" in ended.error.message and "sequential offload" in ended.error.message
+    assert "offload" not in ended.error.hint
     worker.has(64)
     again = run(worker, make.workflow(drawing(make), seed=3), tmp_path, "again")
     assert (pixels(again), places(again)) == (pixels(plain), {"second:0"})
@@ -175,3 +183,48 @@ def test_what_came_out_of_a_single_file_is_released(worker: Any, make: Any, tmp_
     # Its results are remembered: nothing has to be loaded, and what an earlier run has loaded goes all the same.
     again = run(worker, make.workflow({**from_file(make, tmp_path), "release_pipeline": True}, seed=3), tmp_path)
     assert (again.steps[0].outcome, places(again)) == ("reused", set())
+
+
+def on_device(ended: RunEnded) -> int:
+    return sum(part.bytes for part in ended.memory.components if part.device == "second:0")
+
+
+def test_budgets_hold_when_nothing_is_loaded(worker: Any, make: Any, tmp_path: Path) -> None:
+    run(worker, make.workflow(drawing(make, dtype="torch.bfloat16")), tmp_path)
+    both = run(worker, make.workflow(drawing(make)), tmp_path)
+    assert on_device(both) == sum(part.bytes for part in both.memory.components)
+    less = run(worker, make.workflow(drawing(make)), tmp_path, options=make.options(memory_budget="12MB"))
+    assert (less.loaded, places(less)) == ((), {"second:0", "cpu"}) and on_device(less) <= 12 * 2**20
+    none = make.options(memory_budget="12MB", host_memory_budget="1KB")
+    least = run(worker, make.workflow(drawing(make)), tmp_path, options=none)
+    assert (least.loaded, places(least)) == ((), {"second:0"})
+
+
+def test_room_is_made_for_what_came_out_of_a_single_file(worker: Any, make: Any, tmp_path: Path) -> None:
+    narrow = make.options(memory_budget="12MB")
+    run(worker, make.workflow(from_file(make, tmp_path)), tmp_path, options=narrow)
+    plain = run(worker, make.workflow(drawing(make)), tmp_path, options=narrow)
+    assert places(plain) == {"second:0", "cpu"}
+    back = run(worker, make.workflow(from_file(make, tmp_path)), tmp_path, options=narrow)
+    assert back.loaded == () and back.steps[0].peak_bytes < 1.5 * on_device(plain)
+
+
+def test_what_is_parked_is_no_more_than_the_host_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    components = Components()
+    for name in ("old", "new"):
+        components.begin_turn()
+        components.add(name, name, torch.nn.Linear(10, 10, bias=False), 0.1)  # 400 bytes each, parked already.
+    monkeypatch.setattr(room, "host_memory", lambda: HostMemory(10**9, -300, None, None))
+    room.keep_within(components, Budgets(10**9, 10**9, one_tier=False), ())
+    assert [record.key for record in components.records()] == ["new"]
+
+
+def test_what_is_measured_of_an_offloaded_step_corrects_no_estimate(worker: Any, make: Any, tmp_path: Path) -> None:
+    def noted(settings: dict[str, Any]) -> int:
+        run(worker, make.workflow(drawing(make, settings)), tmp_path)
+        return (CACHE / FILE).stat().st_mtime_ns if (CACHE / FILE).exists() else 0
+
+    noted({})
+    last = noted({})
+    assert last and last == noted({"offload": "model"}) == noted({"components": {"unet": {"residency": "on_demand"}}})
+    assert noted({}) > last
