@@ -17,6 +17,7 @@ class Frames:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._length: int | None = None
+        self._looked_at = 0  # So many bytes of the body that is coming are known to be text.
         self._heard_any = False
 
     def feed(self, data: bytes) -> Iterator[FromWorker]:
@@ -39,12 +40,24 @@ class Frames:
             except MalformedMessage as error:
                 raise MalformedMessage(self._explain(error)) from error
             del self._buffer[: HEADER.size]
+            self._looked_at = 0
+        self._must_be_text(self._length)
         if len(self._buffer) < self._length:
             return None
         body = bytes(self._buffer[: self._length])
         del self._buffer[: self._length]
         self._length = None
         return body
+
+    def _must_be_text(self, length: int) -> None:
+        """JSON has no zero bytes, and nearly every header begins with one: there another message has begun."""
+        end = min(length, len(self._buffer))
+        place = self._buffer.find(b"\0", self._looked_at, end)
+        if place >= 0:
+            raise MalformedMessage(
+                f"the stream of messages is broken: of a message of {length} bytes came {place}, then something else"
+            )
+        self._looked_at = end
 
     def _message(self, body: bytes) -> FromWorker:
         message = decode(body)

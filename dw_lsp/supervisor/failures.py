@@ -62,14 +62,16 @@ _WANTED: dict[Purpose, str] = {
 }
 
 
-def explain_exit(ending: Ending | None, exit: WorkerExit, words: str | None = None) -> WorkerExit:
+def explain_exit(ending: Ending | None, exit: WorkerExit, words: str | None = None, torn: bool = False) -> WorkerExit:
     """The exit with the reason that we know better than the operating system: when we ended the worker ourselves.
 
-    Arguments: `words` are the last of a worker that was not ready yet; it may have died of what they name.
+    Arguments: `words` are the last of a worker that was not ready yet, which may have died of what they name; `torn`:
+    a message of it has not ended.
     """
     reason = exit.reason if ending is None else _reason(ending, exit)
-    by_itself = ending is None or ending.purpose in ("channelClosed", "startLimit")
-    if by_itself and words:
+    if torn and (ending is None or ending.purpose in ("channelClosed", "startLimit", "silent", "timedOut")):
+        reason = f"{reason} Its last message broke off in the middle."
+    if words and (ending is None or ending.purpose in ("channelClosed", "startLimit")):
         reason = f"{reason} The last that it said: {words.rstrip('.')}."
     return dataclasses.replace(exit, reason=reason)
 

@@ -91,6 +91,11 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         asked = () if self._asked_at is None else self._errors.since(self._asked_at)
         return place_of_death(self._errors.kept) or place_of_main_thread(asked)
 
+    @property
+    def is_torn(self) -> bool:
+        """Whether it has begun a message and not ended it."""
+        return self._frames is not None and self._frames.torn
+
     def forget_stacks(self) -> None:
         """What was asked of an earlier run tells nothing of the next."""
         self._asked_at = None

@@ -313,7 +313,8 @@ class Supervisor:
         self._tell_state()
 
     def _exited(self, exit: WorkerExit) -> None:
-        self._exit = explain_exit(self._life.ending, exit, self._hearing.starting_with)
+        torn = self._process is not None and self._process.is_torn
+        self._exit = explain_exit(self._life.ending, exit, self._hearing.starting_with, torn)
         self._requests.give_up(no_worker("crashed", self._exit))
         self._apply(life.Died())
 

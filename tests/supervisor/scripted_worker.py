@@ -284,6 +284,10 @@ class ScriptedWorker:
         self.write(encode(LogLine("info", "x" * 1000))[:500])
         os._exit(9)
 
+    def half(self) -> None:
+        """Half a message, and life goes on."""
+        self.write(encode(LogLine("info", "x" * 1000))[:500])
+
     def complain(self, text: str) -> None:
         os.write(2, text.encode())
 

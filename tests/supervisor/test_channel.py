@@ -40,6 +40,14 @@ def test_a_message_that_was_cut_off_is_torn(left: int) -> None:
     assert frames.torn
 
 
+@pytest.mark.parametrize("left", [1, 3, 4, 5, 20, 900])
+def test_a_message_in_the_middle_of_another_is_noticed_at_once(left: int) -> None:
+    frames, next_one = Frames(), encode(MESSAGES[2])
+    assert list(frames.feed(encode(MESSAGES[1])[:left])) == []
+    with pytest.raises(MalformedMessage):
+        list(frames.feed(next_one))
+
+
 def test_what_is_printed_before_the_first_message_is_shown() -> None:
     with pytest.raises(MalformedMessage, match=r"'Welcome to gpu-box!'.*shell or ssh"):
         list(Frames().feed(b"Welcome to gpu-box!\n" + BYTES))

@@ -367,7 +367,8 @@ async def test_a_restart_tries_again(make_front: Any) -> None:
         (["write_text", "\0\0\0\2{]"], "not JSON"),
         (["write_text", '\0\0\0\17{"kind":"Cats"}'], "unknown kind"),
         (["close_output"], "SIGTERM"),
-        (["tear"], "exit code 9"),
+        (["tear"], "exit code 9. Its last message broke off in the middle."),
+        (["half"], "of a message of "),  # Noticed at the next one, which is the end of the run.
         (["exit", 0], "ended by itself"),
     ],
 )
