@@ -71,7 +71,7 @@ def prepare(options: argparse.Namespace, path: Path, settings: Settings) -> RunR
         workflow = resolve(document.root, arguments)
         if options.step is not None and workflow.step(options.step) is None:
             names = ", ".join(step.name for step in workflow.steps)
-            raise UnusableInput(f"--step {options.step}: there is no such step; the steps are: {names}")
+            raise UnusableInput(f"there is no step {options.step!r}; the steps are: {names}")
     except UnusableInput as problem:
         tell(str(problem))
         return None

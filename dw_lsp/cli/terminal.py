@@ -93,6 +93,8 @@ def summary_words(finished: RunFinished) -> str:
     if finished.loaded:
         loaded = sum(part.bytes for part in finished.loaded)
         facts.append(f"loaded {len(finished.loaded)} component{'s' * (len(finished.loaded) > 1)}, {size_words(loaded)}")
+    elif finished.steps and all(step.outcome == "reused" for step in finished.steps):
+        facts.append("all of it remembered, nothing had to be run")
     elif finished.reused:
         facts.append("nothing had to be loaded")
     peak = max((step.peak_bytes for step in finished.steps if step.peak_bytes is not None), default=None)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import select
+import shlex
 import struct
 import subprocess
 import sys
@@ -93,9 +94,9 @@ def test_values_are_listed_given_and_taken_back(flow, typed) -> None:
         "text = 'hello'  (default)",
         "size = 10  (default)",
         "text = 'a star'",
-        "size = '3'",
+        "size = 3",
         "text = 'hello'  (default)",
-        "size = '3'",
+        "size = 3",
     ]
 
 
@@ -117,6 +118,52 @@ def test_what_cannot_be_done_is_told_and_the_prompt_stays(line, told, typed) -> 
     assert done.stdout == "stopped\n"
 
 
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("arg size=abc", "size"),
+        ("arg scheduler=NoSuchScheduler", 'scheduler = "NoSuchScheduler": '),
+        ("load notes.json", "notes.json is no workflow: it has no `steps`; shapes.dw.json stays loaded"),
+        ("run nostep", "there is no step 'nostep'; the steps are: draw"),
+    ],
+)
+def test_what_does_not_fit_is_told_when_it_is_given(line, told, typed, tmp_path) -> None:
+    variables = {"size": 4, "scheduler": "DDIMScheduler", "prompt": "a star"}
+    pipeline = {
+        "configuration": {"component_type": "StableDiffusionPipeline"},
+        "from_pretrained_arguments": {"model_name": str(ROOT / "workflows" / "models" / "shapes")},
+        "scheduler": {"configuration": {"scheduler_type": "variable:scheduler"}},
+        "arguments": {"prompt": "variable:prompt", "num_inference_steps": "variable:size"},
+    }
+    steps = [{"name": "draw", "pipeline": pipeline, "result": {"content_type": "image/png"}}]
+    flow = {"id": "shapes", "variables": variables, "steps": steps}
+    (tmp_path / "shapes.dw.json").write_text(json.dumps(flow), encoding="utf-8")
+    (tmp_path / "notes.json").write_text("{}", encoding="utf-8")
+    models = str(ROOT / "workflows" / "models")
+    done = typed("arg size=7", line, "arg", words=("shapes.dw.json",), DW_SECURITY_ALLOWED_PATHS=models)
+    assert told in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.stdout.splitlines()[-3:] == [
+        "size = 7",
+        "scheduler = 'DDIMScheduler'  (default)",
+        "prompt = 'a star'  (default)",
+    ]
+
+
+def test_quotes_inside_of_a_value_stay(flow, typed) -> None:
+    done = typed('arg text="x" y "z"', "arg", words=("codes.dw.json",))
+    assert """text = '"x" y "z"'""" in done.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the line is for a POSIX shell")
+def test_without_an_input_there_is_nothing_to_do(tmp_path) -> None:
+    command = f"{shlex.quote(sys.executable)} -m dw_lsp repl <&-"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "dw-lsp: standard input is closed, so there are no commands to read\n")
+
+
 def test_a_variable_that_is_not_there_is_told(flow, typed) -> None:
     assert "there is no variable 'txt'; there are: text, size" in typed("arg txt=1", words=("codes.dw.json",)).stderr
 
@@ -135,7 +182,8 @@ def test_an_empty_line_does_nothing(typed) -> None:
 def test_help_names_every_command_with_its_use(typed) -> None:
     names = ["arg", "clear", "exit", "help", "load", "memory", "restart", "run", "status"]
     done = typed("help", *(f"help {name}" for name in names))
-    assert "  ".join(names) in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines()[: len(names)]] == names
+    assert "run      run the workflow as the file is now, up to a step or whole. Ctrl-C cancels." in done.stdout
     assert [
         name for name in names if name != "help" and not re.search(rf"^{name}\b.*: ", done.stdout, re.MULTILINE)
     ] == []
@@ -325,6 +373,17 @@ def test_ctrl_c_ends_what_a_command_waits_for_and_never_the_prompt(flow) -> None
         terminal.type("\x03")
     terminal.ready()
     terminal.type("exit\n")
+    assert terminal.end() == 0
+
+
+@on_a_terminal
+def test_that_restarts_have_stopped_is_told(flow) -> None:
+    (flow.parent / "torch.py").write_text("import os; os._exit(7)", encoding="utf-8")
+    environment = json.dumps({"PYTHONPATH": str(flow.parent)})
+    terminal = Terminal(flow.parent, "codes.dw.json", DW_WORKER_PREWARM="onOpen", DW_WORKER_ENVIRONMENT=environment)
+    terminal.wait_for("The worker crashed 3 times in a row")
+    terminal.ready()
+    terminal.type("\x04")
     assert terminal.end() == 0
 
 

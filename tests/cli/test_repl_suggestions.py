@@ -68,7 +68,7 @@ def test_values_are_those_that_fit_where_the_variable_is_used(offered) -> None:
     found = offered("arg scheduler=Euler")
     assert "arg scheduler=EulerDiscreteScheduler" in found and not any("Pipeline" in line for line in found)
     assert "arg content=image/jpeg" in offered("arg content=")
-    assert offered("arg idle=") == ["arg idle=true"]
+    assert offered("arg idle=") == ["arg idle=true", "arg idle=false"]
 
 
 def test_no_reference_is_offered_as_a_value(offered) -> None:

@@ -141,6 +141,12 @@ def test_the_summary_of_a_warm_run_says_that_nothing_was_loaded() -> None:
     assert summary_words(warm) == "succeeded after 3.2 s (nothing had to be loaded)"
 
 
+def test_the_summary_of_a_run_that_only_remembered_says_so() -> None:
+    steps = tuple(dataclasses.replace(step, outcome="reused", peak_bytes=None) for step in FINISHED.steps)
+    remembered = dataclasses.replace(FINISHED, loaded=(), steps=steps, seed=None)
+    assert summary_words(remembered) == "succeeded after 3.2 s (all of it remembered, nothing had to be run)"
+
+
 def test_an_error_tells_its_place_and_the_remedy() -> None:
     error = RunError("no such model", "InvalidInput", step="draw", start=12, end=15, hint="Name another.")
     assert error_lines(error, TEXT, PATH) == ["a.dw.json:1:13: no such model (step 'draw')", "  Name another."]

@@ -6,15 +6,19 @@ import argparse
 import shlex
 import sys
 
-from dw_lsp.cli.inputs import read_settings
+from dw_lsp.cli.inputs import read_settings, tell
 from dw_lsp.cli.repl.commands import Commands
 from dw_lsp.cli.repl.session import Session
+from dw_lsp.cli.run import INVALID
 
 __all__ = ["repl"]
 
 
 def repl(options: argparse.Namespace) -> int:
     """Read and carry out commands until `exit` or the end of the input. Returns the exit code."""
+    if sys.stdin is None:
+        tell("standard input is closed, so there are no commands to read")
+        return INVALID
     session = Session(read_settings())
     try:
         commands = Commands(session)

@@ -5,27 +5,30 @@ from __future__ import annotations
 import argparse
 import cmd
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
-from dw_lsp.cli.inputs import UnusableInput, read_arguments, read_document, tell
+from dw_lsp.cli.inputs import UnusableInput, read_document, tell
 from dw_lsp.cli.repl.session import Session
+from dw_lsp.cli.repl.values import must_fit, typed
 from dw_lsp.cli.repl.wording import memory_lines, state_lines
 from dw_lsp.cli.run import prepare
 from dw_lsp.supervisor.failures import WorkerFailure
+from dw_lsp.text.document import Document
 from dw_lsp.text.syntax_tree import Object, Value, to_value
+from dw_lsp.workflow.recognition import LANGUAGE_ID
 
 
 class Commands(cmd.Cmd):
     """The commands. The first line of each one's docstring is its help."""
 
     prompt = ""
-    doc_header = "Commands (`help COMMAND` tells more)"
 
     def __init__(self, session: Session):
         super().__init__()
         self._session = session
         self._file: Path | None = None
-        self._arguments: dict[str, Value] = {}
+        self._arguments: dict[str, str] = {}
 
     def onecmd(self, line: str) -> bool:
         """Carry out one line; what goes wrong is told, and the prompt stays."""
@@ -53,7 +56,10 @@ class Commands(cmd.Cmd):
         if len(words) != 1:
             raise UnusableInput("load takes one file: load FILE")
         path = Path(words[0]).expanduser()
-        read_document(path)
+        root = read_document(path).root
+        if not isinstance(root, Object) or root.get("steps") is None:
+            stays = "" if self._file is None else f"; {self._file} stays loaded"
+            raise UnusableInput(f"{path} is no workflow: it has no `steps`{stays}")
         self._file, self._arguments = path, {}
         if self._session.settings.worker.prewarm == "onOpen":
             self._session.prewarm()
@@ -64,10 +70,7 @@ class Commands(cmd.Cmd):
         variables = self.variables()
         if not line.strip():
             for name, default in variables.items():
-                print(
-                    f"{name} = {self._arguments.get(name, default)!r}"
-                    + ("" if name in self._arguments else "  (default)")
-                )
+                print(f"{name} = {self._shown(name, default)}")
             return
         name = line.partition("=")[0].strip()
         if name not in variables:
@@ -75,8 +78,19 @@ class Commands(cmd.Cmd):
         if "=" not in line:
             self._arguments.pop(name, None)
             return
-        value = line.partition("=")[2].strip()
-        self._arguments |= read_arguments([f"{name}={_unquoted(value)}"])
+        text = _unquoted(line.partition("=")[2].strip())
+        default = variables[name]
+        must_fit(self._document(), name, typed(name, text, default), default, self._session.settings)
+        self._arguments[name] = text
+
+    def _shown(self, name: str, default: Value) -> str:
+        if name not in self._arguments:
+            return f"{default!r}  (default)"
+        text = self._arguments[name]
+        try:
+            return repr(typed(name, text, default))
+        except UnusableInput:
+            return f"{text!r}  (does not fit the default {default!r} any more)"
 
     def do_run(self, line: str) -> None:
         """run [STEP]: run the workflow as the file is now, up to a step or whole. Ctrl-C cancels."""
@@ -108,6 +122,14 @@ class Commands(cmd.Cmd):
     def do_exit(self, line: str) -> bool:
         """exit: end the worker and leave (Ctrl-D does too)."""
         return True
+
+    def do_help(self, arg: str) -> None:
+        """help [COMMAND]: what can be typed, or more on one command."""
+        if arg.strip():
+            super().do_help(arg)
+            return
+        for name, use in self.helped().items():
+            print(f"{name:<8} {use}")
 
     def do_EOF(self, line: str) -> bool:
         """The end of the input."""
@@ -141,14 +163,14 @@ class Commands(cmd.Cmd):
             raise UnusableInput("no workflow is loaded; type: load FILE")
         return self._file
 
-    def _document(self) -> dict[str, Value]:
-        root = read_document(self._loaded()).root
-        value = to_value(root) if isinstance(root, Object) else {}
-        return value if isinstance(value, dict) else {}
+    def _document(self) -> Document:
+        return replace(read_document(self._loaded()), language_id=LANGUAGE_ID)
 
     def variables(self) -> dict[str, Value]:
         """The variables of the file as it is now, with their defaults."""
-        variables = self._document().get("variables")
+        root = self._document().root
+        block = root.get("variables") if isinstance(root, Object) else None
+        variables = None if block is None else to_value(block)
         return variables if isinstance(variables, dict) else {}
 
 
@@ -160,6 +182,6 @@ def _words(line: str) -> list[str]:
 
 
 def _unquoted(value: str) -> str:
-    """The value without quotes around it: nobody means them here, but a shell has taught to type them."""
-    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'"
+    """The value without quotes around the whole: nobody means them here, but a shell has taught to type them."""
+    quoted = len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" and value[0] not in value[1:-1]
     return value[1:-1] if quoted else value

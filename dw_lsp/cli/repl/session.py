@@ -17,7 +17,7 @@ from dw_lsp.cli.inputs import tell
 from dw_lsp.cli.terminal import make_view
 from dw_lsp.protocol import MemoryReport
 from dw_lsp.settings import Settings
-from dw_lsp.supervisor.events import Event, MemoryChanged, RunFinished, WorkerState
+from dw_lsp.supervisor.events import Event, Log, MemoryChanged, RunFinished, WorkerState
 from dw_lsp.supervisor.runs import RunRequest
 from dw_lsp.supervisor.supervisor import Supervisor
 
@@ -98,6 +98,8 @@ class Session:
         if self._run is None:
             if isinstance(event, WorkerState) and event.state == "crashed" and event.exit is not None:
                 tell(event.exit.reason)
+            elif isinstance(event, Log) and event.level == "error":
+                tell(event.message)
             return
         self._view.show(event)
         run_id, finished = self._run

@@ -89,8 +89,10 @@ def _arguments(typed: str, scene: Scene) -> Iterator[Suggestion]:
     if not equals:
         yield from _beginning(name, ((f"{variable}=", default) for variable, default in defaults.items()))
     elif name in defaults:
-        offered = dict.fromkeys([_plain(defaults[name]), *fitting_values(document, name, scene.settings)])
-        notes = {_plain(defaults[name]): "default", str(scene.arguments.get(name, "")): "now"}
+        default = _plain(defaults[name])
+        flags = ("true", "false") if default in ("true", "false") else ()
+        offered = dict.fromkeys([default, *flags, *fitting_values(document, name, scene.settings)])
+        notes = {default: "default", str(scene.arguments.get(name, "")): "now"}
         yield from _beginning(value.lstrip(), ((text, notes.get(text, "")) for text in offered if text))
 
 
