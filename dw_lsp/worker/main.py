@@ -126,7 +126,9 @@ class Worker:
     def _import(self) -> dict[str, str]:
         versions = standby.import_libraries(self.log)
         import dw_lsp.worker.engine.engine  # noqa: F401
+        from dw_lsp.worker.engine.temporary_folders import sweep
 
+        sweep()
         standby.settle_garbage()
         return versions
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from dw_lsp.worker.engine.allowed_paths import AllowedPaths
 from dw_lsp.worker.engine.downloads import Fetched, is_address
 from dw_lsp.worker.engine.sound_files import decode_sound
 from dw_lsp.worker.engine.sounds import Film, Sound
+from dw_lsp.worker.engine.temporary_folders import temporary_folder
 from dw_lsp.workflow.resolved import InvalidInput
 
 #: What Pillow may try: only formats that workflows use, since each reader is code that is fed foreign data.
@@ -79,7 +79,7 @@ class Media:
             yield self._file(location, "file")
             return
         ending = Path(urllib.parse.urlparse(location).path).suffix
-        with tempfile.TemporaryDirectory() as folder:
+        with temporary_folder() as folder:
             path = Path(folder, f"medium{ending}")
             path.write_bytes(self._fetched.bytes_of(location, self._check))
             yield path
