@@ -9,7 +9,6 @@ is no view, rather than a wrong one.
 from __future__ import annotations
 
 import logging
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: Decoders with no more bytes than this are used themselves.
 SMALL_DECODER = 16 * 1024 * 1024
+#: An encoder with more weights is asked for no map on a processor: that of Stable Diffusion, 34 million, takes 12 s.
+LARGEST_ON_CPU = 3_000_000
 #: Patches on each side of the picture that the map is fitted on, and latent pixels on each side of a patch.
 PATCHES, PATCH_LATENTS = 8, 4
 #: A map that misses the colours of a second picture, of larger patches, by more than this is not used (root of the mean
@@ -80,11 +81,21 @@ def view_of(vae: Any, device: torch.device) -> View | None:
         if isinstance(vae, diffusers.AutoencoderTiny):
             return None
         space = known_space(vae)
+        if space is None and _is_slow(vae.encoder):
+            logger.info("fitting previews to this %s would take too long on a processor", type(vae).__name__)
+            return None
         return fit_colour_map(vae) if space is None else _view_of_space(space, _factor(vae), device)
     except UNEXPECTED as error:
         # A preview may never cost the run.
         logger.info("there are no previews for this %s: %s", type(vae).__name__, error)
         return None
+
+
+def _is_slow(encoder: torch.nn.Module) -> bool:
+    """Whether it would see pictures on a processor, and has too many weights for that."""
+    weights = list(encoder.parameters())
+    on_cpu = any(tensor.device.type == "cpu" for tensor in weights)
+    return on_cpu and sum(tensor.numel() for tensor in weights) > LARGEST_ON_CPU
 
 
 def _view_of_space(space: LatentSpace, factor: int, device: torch.device) -> View:
@@ -170,19 +181,17 @@ def picture_latents(latents: Any, view: View, size: tuple[int, int] | None) -> A
     """The latents of one picture, (channel, height, width); `None` for those of another space.
 
     Of a batch the first, of a video the middle frame; four of a square in one row, as FLUX and its like have them, are
-    laid out again. Arguments: `size` of the image in pixels, width and height, without which such a one has to be
-    square.
+    laid out again. Arguments: `size` of the image in pixels, width and height, without which nobody knows how.
     """
     channels = view.channels
     if latents.ndim == 4 and latents.shape[1] == channels:
         return latents[0]
     if latents.ndim == 5 and latents.shape[1] == channels:
         return latents[0, :, latents.shape[2] // 2]
-    if latents.ndim != 3 or latents.shape[2] != 4 * channels:
+    if latents.ndim != 3 or latents.shape[2] != 4 * channels or size is None:
         return None
-    count = latents.shape[1]
-    columns, rows = (math.isqrt(count),) * 2 if size is None else (side // (2 * view.factor) for side in size)
-    if rows * columns != count:
+    columns, rows = (side // (2 * view.factor) for side in size)
+    if rows * columns != latents.shape[1]:
         return None
     squares = latents[0].reshape(rows, columns, channels, 2, 2)
     return squares.permute(2, 0, 3, 1, 4).reshape(channels, 2 * rows, 2 * columns)

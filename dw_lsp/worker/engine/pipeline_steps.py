@@ -280,6 +280,8 @@ def _called(ready: ReadyPipeline, call: Call, context: RunContext, reporter: Ste
             key = call.latents_key if shape is None or str(given["output"]) in DECODED else None
             kept = around.enter_context(KeptLatents(pipeline, key, context.memory))
             previewer = None if kept.resumed else _previewer(ready, given, context, reporter)
+            if previewer is not None:
+                around.enter_context(previewer.watching(pipeline))
             around.enter_context(Instruments(pipeline, reporter, previewer))
             output = pipeline(**given)
             kept.check(output)

@@ -8,12 +8,15 @@ read, and nobody waits for the device.
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
+import functools
+import inspect
 import io
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +35,7 @@ from dw_lsp.worker.engine.latent_views import (
     picture_latents,
     rgb_of,
 )
+from dw_lsp.worker.engine.prompts import replaced
 
 logger = logging.getLogger(__name__)
 
@@ -89,14 +93,35 @@ class Previewer:
         """The previews to come belong to this iteration of a step."""
         self._labels = (run_id, step, iteration)
 
+    @contextlib.contextmanager
+    def watching(self, pipeline: Any) -> Iterator[None]:
+        """While it lasts, the picture's size is that for which the pipeline prepares its latents, whoever chose it."""
+        own = getattr(pipeline, "prepare_latents", None)
+        if not callable(own):
+            yield
+            return
+        takes = inspect.signature(own)
+
+        @functools.wraps(own)
+        def prepare(*given: Any, **named: Any) -> Any:
+            with contextlib.suppress(TypeError):
+                asked = takes.bind(*given, **named).arguments
+                if isinstance(asked.get("width"), int) and isinstance(asked.get("height"), int):
+                    self._size = (asked["width"], asked["height"])
+            return own(*given, **named)
+
+        with replaced(pipeline, "prepare_latents", prepare):
+            yield
+
     def __call__(self, model_output: Any, timestep: Any, sample: Any, answer: Any, current: int, total: int) -> None:
         """Look at one denoising step (see `instruments.StepListener`)."""
         began = time.monotonic()
         if self._coming is not None and self._coming.arrived.query():
             coming, self._coming = self._coming, None
-            # What the device spent on it, which nobody waited for, counts as well.
-            self._rest(coming.asked, coming.began.elapsed_time(coming.arrived) / 1000)
             self._tell(coming.pixels, coming.current, coming.total)
+            # What the device spent on it, which nobody waited for, counts as well.
+            on_device = coming.began.elapsed_time(coming.arrived) / 1000
+            self._rest(coming.asked, on_device + time.monotonic() - began)
         wanted = current % self._every == 0 or current == total
         if not self._working or not wanted or began < self._next or self._is_early(began, current, total):
             return
@@ -211,7 +236,7 @@ def predicted_clean(scheduler: Any, model_output: Any, timestep: Any, sample: An
 
 
 def _told_by(scheduler: Any, sample: Any, answer: Any) -> Any:
-    """The clean latents where a scheduler answers with them itself: a member, or the second part of its tuple."""
+    """The clean latents that a scheduler itself tells: in its answer, or second in a tuple if its answers are such."""
     if not isinstance(answer, tuple):
         return getattr(answer, "pred_original_sample", None)
     kind = getattr(sys.modules.get(type(scheduler).__module__), f"{type(scheduler).__name__}Output", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -93,7 +94,42 @@ def test_packed_latents_are_laid_out_as_the_pipeline_does() -> None:
     assert picture_latents(packed, view, None) is None
     square = torch.randn(1, 16, 8, 8)
     packed = diffusers.FluxPipeline._pack_latents(square, 1, 16, 8, 8)
-    assert torch.equal(picture_latents(packed, view, None), square[0])
+    assert torch.equal(picture_latents(packed, view, (64, 64)), square[0])
+    # A square number of squares may be a row of them as well.
+    assert picture_latents(packed, view, None) is None
+
+
+def test_a_large_autoencoder_of_an_unknown_space_gets_no_map_on_a_processor() -> None:
+    """Fitting one took 12 s, in which nothing was told and nothing could stop it."""
+    large = diffusers.AutoencoderKL(
+        block_out_channels=(128, 256, 256),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
+    )
+    began = time.monotonic()
+    assert view_of(large, CPU) is None
+    assert time.monotonic() - began < 1
+
+
+class Packing(diffusers.DiffusionPipeline):  # type: ignore[misc]
+    """Chooses the size of its picture itself, as pipelines that edit one do."""
+
+    def prepare_latents(self, image: Any, count: int, height: int, width: int) -> Any:
+        return torch.randn(1, (height // 16) * (width // 16), 64)
+
+    def __call__(self) -> Any:
+        return self.prepare_latents(None, 1, height=512, width=2048)
+
+
+def test_the_size_of_a_picture_is_that_of_its_latents() -> None:
+    pipeline, made = Packing(), list[PreviewMade]()
+    view = ColourMap(numpy.zeros((16, 3)), numpy.zeros(3), 8)
+    previewer = Previewer(view, None, SimpleNamespace(), 1, made.append, (1024, 1024))
+    with previewer.watching(pipeline):
+        latents = pipeline()
+        previewer(latents, 1, latents, SimpleNamespace(pred_original_sample=latents), 2, 9)
+    assert [(each.width, each.height) for each in made] == [(512, 128)]
+    assert "prepare_latents" not in vars(pipeline)
 
 
 def test_of_a_video_the_middle_frame_is_shown() -> None:

@@ -59,6 +59,45 @@ def test_the_clean_latents_are_found(name: str, kind: str) -> None:
     assert torch.allclose(found, clean, atol=5e-2), (found - clean).abs().max()
 
 
+@pytest.mark.filterwarnings("ignore:__array:DeprecationWarning")
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("name", ["HeunDiscreteScheduler", "KDPM2DiscreteScheduler", "KDPM2AncestralDiscreteScheduler"])
+def test_what_schedulers_of_two_turns_tell_is_seen(name: str, kind: str) -> None:
+    """At both of their turns; pipelines ask them for a tuple."""
+    scheduler = getattr(diffusers, name)(prediction_type=kind)
+    scheduler.set_timesteps(6)
+    clean = torch.randn(1, 4, 8, 8)
+    sample = torch.randn(1, 4, 8, 8) * scheduler.init_noise_sigma
+    for timestep in scheduler.timesteps:
+        scaled = scheduler.scale_model_input(sample, timestep)
+        scale = float(sample.norm() / scaled.norm())
+        sigma = (scale**2 - 1) ** 0.5
+        noise = (sample - clean) / sigma
+        output = noise if kind == "epsilon" else (noise - sigma * clean) / scale
+        answer = scheduler.step(output, timestep, sample, return_dict=False)
+        found = predicted_clean(scheduler, output, timestep, sample, answer)
+        assert torch.allclose(found, clean, atol=5e-2), (found - clean).abs().max()
+        sample = answer[0]
+
+
+@pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
+@pytest.mark.parametrize("name", ["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"])
+def test_schedulers_that_scale_what_the_model_says(name: str, kind: str) -> None:
+    scheduler = getattr(diffusers, name)(prediction_type=kind)
+    scheduler.set_timesteps(6)
+    clean, known = torch.randn(1, 4, 8, 8), scheduler.config.sigma_data
+    sample = torch.randn(1, 4, 8, 8) * scheduler.init_noise_sigma
+    for index, timestep in enumerate(scheduler.timesteps):
+        total = scheduler.sigmas[index] ** 2 + known**2
+        factor = scheduler.sigmas[index] * known / total**0.5 * (1 if kind == "epsilon" else -1)
+        output = (clean - known**2 / total * sample) / factor
+        scheduler.scale_model_input(sample, timestep)
+        answer = scheduler.step(output, timestep, sample, return_dict=False)
+        found = predicted_clean(scheduler, output, timestep, sample, answer)
+        assert torch.allclose(found, clean, atol=1e-3), (found - clean).abs().max()
+        sample = answer[0]
+
+
 def test_flow_matching() -> None:
     scheduler = diffusers.FlowMatchEulerDiscreteScheduler()
     scheduler.set_timesteps(10)
@@ -129,8 +168,23 @@ def test_the_time_of_the_device_counts() -> None:
     now = time.monotonic()
     previewer._coming = previews._Coming(now, started, SimpleNamespace(query=lambda: True), pixels, 1, 9)
     previewer(latents, 1, latents, SimpleNamespace(pred_original_sample=latents), 2, 9)
-    # Half a second is a hundredth of 50.
-    assert previewer._next == now + 50
+    # Half a second is a hundredth of 50; what is done with the picture when it has arrived comes on top.
+    assert now + 50 < previewer._next < now + 60
+
+
+def test_what_a_picture_from_the_device_costs_here_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [100.0]
+    monkeypatch.setattr("dw_lsp.worker.engine.previews.time.monotonic", lambda: clock[0])
+
+    def slow(made: PreviewMade) -> None:
+        clock[0] += 0.02
+
+    previewer = Previewer(ColourMap(numpy.ones((4, 3)), numpy.zeros(3), 8), None, SimpleNamespace(), 1, slow)
+    started = SimpleNamespace(elapsed_time=lambda ended: 10.0)
+    pixels, latents = torch.zeros(8, 8, 3, dtype=torch.uint8), torch.zeros(1, 4, 8, 8)
+    previewer._coming = previews._Coming(100.0, started, SimpleNamespace(query=lambda: True), pixels, 1, 9)
+    previewer(latents, 1, latents, None, 2, 9)
+    assert previewer._next == pytest.approx(100.0 + 3.0)
 
 
 def test_the_previews_of_a_run_are_told(worker: Any, make: Any, tmp_path: Path) -> None:
