@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from dw_lsp.protocol import Component
-from dw_lsp.worker.engine.devices import empty_caches
-from dw_lsp.worker.engine.eviction import Budgets, Held, moves
+from dw_lsp.worker.engine.devices import empty_caches, same_device
+from dw_lsp.worker.engine.eviction import NOTHING, Budgets, Held, moves
 from dw_lsp.worker.engine.host_memory import return_free_memory
 
 
@@ -36,9 +36,13 @@ class Resident:
 
 
 class Components:
-    """The components in memory, least recently used first, each on the device or parked in host memory."""
+    """The components in memory, least recently used first, each on the device or parked in host memory.
 
-    def __init__(self) -> None:
+    Arguments: the worker's device; what a step has brought to another one counts for neither. `None`: any is.
+    """
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self._device = device
         self._lock = threading.Lock()
         self._residents: dict[str, Resident] = {}
         self._turn = 0
@@ -124,13 +128,23 @@ class Components:
 
     def bytes_on_device(self, one_tier: bool) -> int:
         """Bytes of what is on the device now. Arguments: `one_tier`: the device is the host."""
-        with self._lock:
-            return sum(each.bytes for key, each in self._residents.items() if _held(key, each, one_tier).on_device)
+        return sum(each.bytes for each in self._held(one_tier) if each.on_device)
 
     def bytes_in_host(self) -> int:
         """Bytes of what is in host memory now, beside a device of its own."""
+        return sum(each.bytes for each in self._held(False) if not each.on_device)
+
+    def _held(self, one_tier: bool) -> list[Held]:
+        """What is in either tier, least recently used first."""
         with self._lock:
-            return sum(each.bytes for key, each in self._residents.items() if not _held(key, each, False).on_device)
+            residents = list(self._residents.items())
+        found = []
+        for key, each in residents:
+            place = torch.device(device_of(each.live))
+            on_device = one_tier or place.type != "cpu"
+            if not on_device or one_tier or self._device is None or same_device(place, self._device):
+                found.append(Held(key, each.bytes, on_device, each.record.seconds, each.used))
+        return found
 
     def make_room(
         self, to_device: int, to_host: int, budgets: Budgets, keep: Collection[str]
@@ -139,9 +153,10 @@ class Components:
 
         Arguments: `keep` are keys that must stay. Returns what went to host memory, and what is gone.
         """
+        found = moves(self._held(budgets.one_tier), self._turn, to_device, to_host, budgets, keep)
+        if found == NOTHING:
+            return (), ()
         with self._lock:
-            held = [_held(key, each, budgets.one_tier) for key, each in self._residents.items()]
-            found = moves(held, self._turn, to_device, to_host, budgets, keep)
             gone = [self._residents.pop(key).record for key in found.drop]
             leaving = [self._residents[key] for key in found.park]
         parked: list[Component] = []
@@ -155,11 +170,6 @@ class Components:
             leaving.clear()
             release_memory()
         return tuple(parked), tuple(gone)
-
-
-def _held(key: str, resident: Resident, one_tier: bool) -> Held:
-    on_device = one_tier or not device_of(resident.live).startswith("cpu")
-    return Held(key, resident.bytes, on_device, resident.record.seconds, resident.used)
 
 
 def _park(live: Any) -> bool:
@@ -199,7 +209,8 @@ def device_of(live: Any) -> str:
     """The device that a component rests on; `cpu` for what is no model."""
     if isinstance(live, torch.nn.Module):
         for tensor in live.parameters():
-            return str(tensor.device)
+            # While layers come to the device one by one, their weights are elsewhere: in host memory.
+            return "cpu" if tensor.is_meta else str(tensor.device)
     return "cpu"
 
 

@@ -55,6 +55,15 @@ def empty_caches() -> None:
         library = getattr(torch, name, None)
         if library is not None and (torch.backends.mps if name == "mps" else library).is_available():
             library.empty_cache()
+    if torch.cuda.is_available() and hasattr(torch._C, "_host_emptyCache"):
+        torch._C._host_emptyCache()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a device has done all that it was asked for."""
+    library: Any = getattr(torch, device.type, None)
+    if device.type != "cpu" and hasattr(library, "synchronize"):
+        library.synchronize(*(() if device.type == "mps" else (device,)))
 
 
 def processor_name() -> str:

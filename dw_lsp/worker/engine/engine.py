@@ -66,7 +66,7 @@ class Engine:
         self.device = default_device()
         self.device_name = device_name(self.device)
         self.run_count = 0
-        self._components = Components()
+        self._components = Components(self.device)
         prompts = Prompts()
         self._meter = Meter(self.device, self.device_name, lambda: prompts.bytes)
         self._sampler = Sampler(self._meter)
@@ -122,8 +122,7 @@ class Engine:
     def _watch_growth(self, kind: Hashable) -> None:
         """Compare what is in use with earlier runs. Before a warning, what is merely unused is given back."""
         records, limit = self._components.records(), self._growth_warning
-        growth = self._meter.growth(records)
-        if growth is not None and limit is not None and growth > limit:
+        if limit is not None and any(growth > limit for growth in self._meter.growth(records).values()):
             self._housekeeping.give_back()
         self._meter.note_run(records)
         rising = self._growth.note(kind, self._meter.pools(records))

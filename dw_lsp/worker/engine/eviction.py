@@ -56,6 +56,9 @@ class Moves:
     drop: tuple[str, ...] = ()
 
 
+NOTHING = Moves()
+
+
 def worth(held: Held, turn: int) -> float:
     """Seconds saved by each byte that the component fills, if it is wanted again: what is worth least leaves first.
 

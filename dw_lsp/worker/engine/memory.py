@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import gc
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
 from dw_lsp.protocol import Component, MemoryReport
 from dw_lsp.worker.engine.cleanup import heap_in_use
-from dw_lsp.worker.engine.devices import free_and_total, memory_library
+from dw_lsp.worker.engine.devices import free_and_total, memory_library, same_device
 from dw_lsp.worker.engine.growth import Pools
 from dw_lsp.worker.engine.host_memory import HostMemory, host_memory, open_handles, process_memory
 
@@ -20,6 +20,7 @@ SAMPLING_SECONDS = 0.1
 #: A run that is over sooner tells of memory at its end alone.
 FIRST_SAMPLE_SECONDS = 0.02
 REPORTING_SECONDS = 1.0
+_HOST = torch.device("cpu")
 
 
 class Meter:
@@ -31,7 +32,8 @@ class Meter:
     def __init__(self, device: torch.device, name: str, also_kept: Callable[[], int] = lambda: 0):
         self._device, self._name, self._also_kept = device, name, also_kept
         self._library = memory_library(device)
-        self._baseline: int | None = None
+        # By the kind of memory: of the device, and of the host beside it.
+        self._baseline: dict[str, int] = {}
         self._peak: int | None = None
         self._in_use_peak: int | None = None
         # Of the process before it has carried out anything: what a full cleanup should come back to.
@@ -50,19 +52,24 @@ class Meter:
             return int(torch.mps.current_allocated_memory())
         return process_memory()
 
-    def unaccounted(self, components: Sequence[Component]) -> int | None:
-        """Bytes in use that no kept component fills: what may not grow from run to run."""
-        used = self.used()
-        return None if used is None else used - self._kept(components)
+    def _unaccounted(self, components: Sequence[Component]) -> dict[str, int]:
+        """Bytes in use that no kept component fills: what may not grow from run to run. By the kind of memory."""
+        found = {self._device.type: self.used()}
+        if self._device.type != "cpu":
+            found["cpu"] = process_memory()
+        kept = {self._device.type: self._kept(components), "cpu": self._kept_in_host(components)}
+        return {kind: used - kept[kind] for kind, used in found.items() if used is not None}
 
     def _kept(self, components: Sequence[Component]) -> int:
-        kept = sum(each.bytes for each in components if each.device.startswith(self._device.type))
-        return kept + (self._also_kept() if self._device.type == "cpu" else 0)
+        return self._kept_in_host(components) if self._device.type == "cpu" else _kept_on(components, self._device)
+
+    def _kept_in_host(self, components: Sequence[Component]) -> int:
+        return _kept_on(components, _HOST) + self._also_kept()
 
     def pools(self, components: Sequence[Component]) -> Pools:
         """What is in use beyond the kept components, by pool."""
         host = process_memory()
-        in_host = sum(each.bytes for each in components if each.device.startswith("cpu")) + self._also_kept()
+        in_host = self._kept_in_host(components)
         device = reserve = None
         if self._library is not None:
             allocated = int(self._library.memory_allocated(self._device))
@@ -78,10 +85,13 @@ class Meter:
             file_handles=open_handles(),
         )
 
-    def growth(self, components: Sequence[Component]) -> int | None:
-        """Bytes by which memory has grown since the first run after a cleanup, beyond the kept components."""
-        now = self.unaccounted(components)
-        return None if now is None or self._baseline is None else now - self._baseline
+    def growth(self, components: Sequence[Component]) -> dict[str, int]:
+        """Bytes by which memory has grown since the first run after a cleanup, beyond the kept components.
+
+        By the kind of memory: of the device, and of the host beside it; nothing before there was such a run.
+        """
+        now = self._unaccounted(components) if self._baseline else {}
+        return {kind: used - self._baseline[kind] for kind, used in now.items() if kind in self._baseline}
 
     def report(
         self,
@@ -109,8 +119,8 @@ class Meter:
             host_free_bytes=host.free,
             run_count=run_count,
             components=tuple(components),
-            growth_bytes=growth,
-            warnings=(*_growth_warning(growth, warning_bytes, self._device.type), *warnings),
+            growth_bytes=growth.get(self._device.type),
+            warnings=(*_growth_warnings(growth, warning_bytes), *warnings),
             baseline_bytes=self._process_at_start,
         )
 
@@ -133,12 +143,12 @@ class Meter:
 
     def note_run(self, components: Sequence[Component] = ()) -> None:
         """A run has ended: the first one after a cleanup sets what later growth is measured against."""
-        if self._baseline is None:
-            self._baseline = self.unaccounted(components)
+        if not self._baseline:
+            self._baseline = self._unaccounted(components)
 
     def forget(self) -> None:
         """Everything was cleaned up: growth and peaks count anew."""
-        self._baseline = self._peak = None
+        self._baseline, self._peak = {}, None
         if self._library is not None:
             self._library.reset_peak_memory_stats(self._device)
 
@@ -197,15 +207,20 @@ class Meter:
         return host_memory().total
 
 
-def _growth_warning(growth: int | None, warning_bytes: int | None, device: str) -> tuple[str, ...]:
-    if growth is None or warning_bytes is None or growth <= warning_bytes:
-        return ()
+def _growth_warnings(growth: Mapping[str, int], warning_bytes: int | None) -> Iterator[str]:
     megabytes = 1024 * 1024
-    pool = "process (host)" if device == "cpu" else "device"
-    return (
-        f"Memory of the {pool} has grown by {growth // megabytes} MB since the first run, beyond the kept models: more "
-        f"than the {warning_bytes // megabytes} MB of dw.memory.growthWarningMb. dw.clear gives all of it back.",
-    )
+    for kind, size in growth.items():
+        if warning_bytes is None or size <= warning_bytes:
+            continue
+        pool = "process (host)" if kind == "cpu" else "device"
+        yield (
+            f"Memory of the {pool} has grown by {size // megabytes} MB since the first run, beyond the kept models: "
+            f"more than {warning_bytes // megabytes} MB (dw.memory.growthWarningMb). dw.clear gives all of it back."
+        )
+
+
+def _kept_on(components: Sequence[Component], device: torch.device) -> int:
+    return sum(each.bytes for each in components if same_device(torch.device(each.device), device))
 
 
 class Sampler:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from dw_lsp.text.syntax_tree import Value
+from dw_lsp.worker.engine.devices import synchronize
 from dw_lsp.worker.engine.prompts import replaced
 
 _HOST = torch.device("cpu")
@@ -29,10 +30,13 @@ def offload_groups(module: Any, options: Mapping[str, Value], device: torch.devi
     hooks.apply_group_offloading(
         module, onload_device=torch.device(onload), offload_device=torch.device(offload), **given
     )
-    undo.callback(_remove_groups, module)
+    undo.callback(_remove_groups, module, torch.device(onload))
 
 
-def _remove_groups(module: Any) -> None:
+def _remove_groups(module: Any, device: torch.device) -> None:
+    # A call that was broken off may have left a group on its way there, on a stream of its own: weights that are read
+    # before they have arrived would be taken for the model's ever after.
+    synchronize(device)
     hooks = importlib.import_module("diffusers.hooks.group_offloading")
     registry = importlib.import_module("diffusers.hooks").HookRegistry.check_if_exists_or_initialize(module)
     for name in ("_GROUP_OFFLOADING", "_LAYER_EXECUTION_TRACKER", "_LAZY_PREFETCH_GROUP_OFFLOADING"):

@@ -20,6 +20,7 @@ import torch
 from PIL import Image, ImageDraw
 
 from dw_lsp.protocol import Message, StepEnded, StepProgress
+from dw_lsp.worker.engine.devices import memory_library
 from dw_lsp.worker.engine.host_memory import process_memory
 from dw_lsp.worker.engine.whole_files import write_whole
 
@@ -51,7 +52,7 @@ class MemoryProfile:
     """Samples memory while it is entered. Arguments: the device; what else is told of each message of the run."""
 
     def __init__(self, device: torch.device):
-        self._device = device
+        self._device, self._library = device, memory_library(device)
         self._started = time.monotonic()
         self._samples: list[Sample] = []
         self._doing = "preparing"
@@ -65,9 +66,18 @@ class MemoryProfile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self._take()
+        try:
+            self.end()
+        finally:
+            if self._device.type == "cuda":
+                torch.cuda.memory._record_memory_history(enabled=None)
+
+    def end(self) -> None:
+        """Take no more samples. What torch notes of allocations is there until the profile is left."""
+        if not self._stop.is_set():
+            self._stop.set()
+            self._thread.join()
+            self._take()
 
     def heard(self, message: Message) -> None:
         """What the run says: from it follows what is being done."""
@@ -87,7 +97,6 @@ class MemoryProfile:
         if self._device.type == "cuda":
             written.append(folder / SNAPSHOT)
             torch.cuda.memory._dump_snapshot(str(written[2]))
-            torch.cuda.memory._record_memory_history(enabled=None)
         return written
 
     def _watch(self) -> None:
@@ -100,9 +109,9 @@ class MemoryProfile:
 
     def _take(self) -> None:
         allocated = reserved = None
-        if self._device.type == "cuda":
-            allocated = int(torch.cuda.memory_allocated(self._device))
-            reserved = int(torch.cuda.memory_reserved(self._device))
+        if self._library is not None:
+            allocated = int(self._library.memory_allocated(self._device))
+            reserved = int(self._library.memory_reserved(self._device))
         moment = time.monotonic() - self._started
         self._samples.append(Sample(moment, self._doing, process_memory(), allocated, reserved))
 
@@ -126,14 +135,18 @@ def profiled(
 
     with profile:
         yield both
-    place = folder()
+        profile.end()
+        _write(profile, folder())
+
+
+def _write(profile: MemoryProfile, place: Path | None) -> None:
     if place is None:
         logger.warning("there is no memory profile: the run ended before it had a folder")
         return
     try:
         for file in profile.write(place):
             logger.info("memory profile: %s", file)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         logger.warning("the memory profile cannot be written: %s", error)
 
 

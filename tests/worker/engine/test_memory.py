@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import torch
 
-from dw_lsp.protocol import MemoryReported, Ready, ReportMemory, RunBegan
+from dw_lsp.protocol import Component, MemoryReported, Ready, ReportMemory, RunBegan
 from dw_lsp.worker.engine import components as components_module
-from dw_lsp.worker.engine.components import Components, size_of
+from dw_lsp.worker.engine import memory as memory_module
+from dw_lsp.worker.engine.components import Components, device_of, size_of
 from dw_lsp.worker.engine.devices import default_device, device_name, is_present, named_device, same_device
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.host_memory import host_memory
@@ -99,6 +100,18 @@ def test_growth_counts_from_the_first_run_after_a_cleanup() -> None:
     assert meter.report((), 2, 700 * MEGABYTE).warnings == ()
     meter.forget()
     assert meter.report((), 2, 500 * MEGABYTE).growth_bytes is None
+
+
+def test_growth_of_host_memory_beside_a_device_is_warned_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    process = [1000 * MEGABYTE]
+    monkeypatch.setattr(memory_module, "process_memory", lambda: process[0])
+    meter = Meter(torch.device("mps"), "a device")
+    meter.used = lambda: 50 * MEGABYTE  # type: ignore[method-assign]
+    meter.note_run()
+    process[0] += 600 * MEGABYTE
+    parked = Component("a", "unet", "UNet", 150 * MEGABYTE, "cpu", 0.1)
+    assert meter.growth(()) == {"mps": 0, "cpu": 600 * MEGABYTE}
+    assert meter.growth((parked,)) == {"mps": 0, "cpu": 450 * MEGABYTE}
 
 
 def test_growth_of_a_real_run_is_warned_of(worker: Any, make: Any, tmp_path: Path) -> None:
@@ -259,6 +272,20 @@ def test_parked_components_come_back_without_the_disk(monkeypatch: pytest.Monkey
     assert ([each.key for each in parked], [each.key for each in gone]) == (["b"], ["a"])
     back = components.get("b")
     assert back is not None and back.live is live["b"] and components.bytes_on_device(False) == 400
+
+
+def test_what_is_on_another_device_counts_in_no_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    components = Components(torch.device("cuda", 0))
+    for name in ("here", "there"):
+        components.add(name, name, torch.nn.Linear(10, 10, bias=False), 0.1)
+    places = {id(resident.live): f"cuda:{number}" for number, resident in enumerate(components._residents.values())}
+    monkeypatch.setattr(components_module, "device_of", lambda live: places[id(live)])
+    assert (components.bytes_on_device(False), components.bytes_in_host()) == (400, 0)
+    assert components.make_room(0, 0, Budgets(400, 0, False), keep=()) == ((), ())
+
+
+def test_weights_that_come_one_by_one_are_in_host_memory() -> None:
+    assert device_of(torch.nn.Linear(2, 2, device="meta")) == "cpu"
 
 
 def test_a_budget_of_the_settings_is_kept(worker: Any, make: Any, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from dw_lsp.protocol import ClearMemory, LogLine, MemoryReported, RunEnded
 from dw_lsp.text.syntax_tree import Range
+from dw_lsp.worker.engine import offloading
 from dw_lsp.worker.engine.placement import _move_around, bring_on_demand, offload_groups, set_state
 from dw_lsp.workflow.resolved import ResolvedStep
 
@@ -261,6 +262,16 @@ def test_groups_of_layers_are_offloaded_and_brought_back(make: Any) -> None:
         assert torch.equal(unet(*values).sample, before)
     left = [module._diffusers_hook.hooks for module in unet.modules() if hasattr(module, "_diffusers_hook")]
     assert not any(left)
+
+
+def test_weights_on_their_way_arrive_before_they_are_brought_back(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    unet = diffusers.UNet2DConditionModel.from_pretrained(str(make.model / "unet"))
+    done: list[str] = []
+    monkeypatch.setattr(offloading, "synchronize", lambda device: done.append(f"waited for {device}"))
+    with contextlib.ExitStack() as undo:
+        offload_groups(unet, {"offload_type": "leaf_level"}, CPU, undo)
+        monkeypatch.setattr(unet, "to", lambda device: done.append(f"brought to {device}"))
+    assert done == ["waited for cpu", "brought to cpu"]
 
 
 def test_a_model_comes_to_its_device_for_each_of_its_calls(make: Any) -> None:

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+import torch
 from PIL import Image
 
 from dw_lsp.protocol import LogLine
-from dw_lsp.worker.engine.profiling import PICTURE, TIMELINE, Sample, draw
+from dw_lsp.worker.engine.profiling import PICTURE, TIMELINE, Sample, draw, profiled
 
 
 def test_a_profile_has_the_phases_of_the_run_and_a_picture(worker: Any, make: Any, tmp_path: Path) -> None:
@@ -43,3 +45,17 @@ def test_any_row_of_samples_can_be_drawn() -> None:
     device = draw([Sample(second / 10, f"step {second}", 100, 50 + second, 80) for second in range(10)])
     assert empty.size == one.size == device.size
     assert len(device.getcolors(10**6) or ()) > len(one.getcolors(10**6) or ())
+
+
+@pytest.mark.parametrize("folder", [None, Path("/proc/nowhere")], ids=["no folder", "no place"])
+def test_what_torch_notes_of_allocations_ends_with_the_profile(
+    folder: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[Any] = []
+    monkeypatch.setattr(torch.cuda.memory, "_record_memory_history", lambda **given: noted.append(given))
+    monkeypatch.setattr(torch.cuda.memory, "_dump_snapshot", lambda file: noted.append(file))
+    for name in ("memory_allocated", "memory_reserved"):
+        monkeypatch.setattr(torch.cuda, name, lambda device: 5)
+    with profiled(True, torch.device("cuda", 0), lambda message: None, lambda: folder):
+        assert len(noted) == 1
+    assert noted[-1] == {"enabled": None}

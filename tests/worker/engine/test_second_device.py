@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from dw_lsp.worker.engine import room
 from dw_lsp.worker.engine.components import Components
 from dw_lsp.worker.engine.eviction import Budgets
 from dw_lsp.worker.engine.host_memory import HostMemory
+from dw_lsp.worker.engine.profiling import TIMELINE
 from tests.worker.conftest import CACHE
 
 
@@ -228,3 +230,25 @@ def test_what_is_measured_of_an_offloaded_step_corrects_no_estimate(worker: Any,
     last = noted({})
     assert last and last == noted({"offload": "model"}) == noted({"components": {"unet": {"residency": "on_demand"}}})
     assert noted({}) > last
+
+
+# ---------------------------------------------------------------- what is told
+
+
+def test_growth_of_both_memories_is_warned_of(worker: Any, make: Any, tmp_path: Path) -> None:
+    run(worker, make.workflow(drawing(make)), tmp_path)
+    ended = run(worker, make.workflow(drawing(make)), tmp_path, options=make.options(growth_warning_bytes=-(2**40)))
+    assert [("device" in warning, "process (host)" in warning) for warning in ended.memory.warnings] == [
+        (True, False), (False, True),
+    ]  # fmt: skip
+
+
+def test_while_layers_come_one_by_one_their_weights_are_told_to_be_in_host_memory(
+    worker: Any, make: Any, tmp_path: Path
+) -> None:
+    step = drawing(make, {"offload": "sequential"}, num_inference_steps=8)
+    ended = run(worker, make.workflow(step), tmp_path, options=make.options(profile_memory=True))
+    told = {part.device for each in worker.heard(MemoryReported) for part in each.report.components}
+    assert told <= {"cpu", "second:0"}
+    profile = json.loads((Path(ended.results[0].path).parent / TIMELINE).read_text())
+    assert max(sample["allocated"] for sample in profile["samples"]) > 0
