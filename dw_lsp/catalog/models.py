@@ -34,8 +34,9 @@ _USUAL_NAMES = frozenset({"model", "pytorch_model", "diffusion_pytorch_model"})
 #: In a file's name: it is one of several pieces.
 _PIECE = re.compile(r"-\d+-of-\d+")
 #: Weights are compared by so many samples of so many bytes; a file that is no larger than all of them is read whole.
-SAMPLES = 512
-SAMPLE_BYTES = 512
+#: On a disk that has to seek, each takes some milliseconds.
+SAMPLES = 128
+SAMPLE_BYTES = 2048
 
 
 def is_floating(kind: str) -> bool:
@@ -338,13 +339,15 @@ def _header(stream: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
 
 
 def _places(header: Mapping[str, Any], start: int, size: int) -> list[int]:
-    """Where weights are sampled: in the middle of each tensor, the largest first, and evenly with what is left.
+    """Where weights are sampled: in the middle of matrices from all over the file, or evenly where none are known.
 
-    What has been trained differs in the matrices, so that two of a kind cannot agree in all of their middles.
+    What has been trained differs in the matrices, so that two models cannot agree in all of their middles.
     """
-    spans = [tensor["data_offsets"] for tensor in header.values()]
-    largest = sorted(((end - begin, start + (begin + end) // 2) for begin, end in spans), reverse=True)
-    middles = [middle for length, middle in largest[:SAMPLES] if length > 0]
+    matrices = [tensor["data_offsets"] for tensor in header.values() if len(tensor["shape"]) > 1] or [
+        tensor["data_offsets"] for tensor in header.values()
+    ]
+    chosen = [matrices[number * len(matrices) // SAMPLES] for number in range(SAMPLES)] if matrices else []
+    middles = {start + (begin + end) // 2 for begin, end in chosen}
     step = max(1, (size - start) // (SAMPLES - len(middles) + 1))
     return sorted({*middles, *range(start, size, step)})
 

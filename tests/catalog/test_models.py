@@ -103,6 +103,22 @@ def test_weights_are_told_apart_by_content_not_by_time(
     assert file_identity(file) != file_identity(other)
 
 
+def test_a_training_of_some_layers_of_many_is_noticed(tmp_path: Path) -> None:
+    tensors = {
+        f"{layer}.{part}": ("F16", [size, 8]) for layer in range(300) for part, size in (("wide", 90), ("to_k", 9))
+    }
+    file = tmp_path / "w.safetensors"
+    write_safetensors(file, tensors)
+    before, data = file_identity(file), bytearray(file.read_bytes())
+    length = struct.unpack("<Q", data[:8])[0]
+    for name, told in json.loads(data[8 : 8 + length]).items():
+        if name.endswith("to_k"):
+            begin, end = (8 + length + place for place in told["data_offsets"])
+            data[begin:end] = b"\1" * (end - begin)
+    file.write_bytes(data)
+    assert file_identity(file) != before
+
+
 def test_a_file_that_is_replaced_is_read_again_even_at_the_same_time(tmp_path: Path) -> None:
     file = tmp_path / "w.gguf"
     file.write_bytes(bytes(1_000_000))
