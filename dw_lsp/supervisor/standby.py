@@ -27,6 +27,8 @@ _CONTAINERS = (
     ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
 )
 SPARES = 2
+#: Spares that were ready and were killed by something else: after so many, no more are made until settings change.
+MOST_LOST = 3
 
 
 class Spare:
@@ -97,6 +99,7 @@ class Standby:
         self._alive: set[Spare] = set()
         self._made_with: WorkerCommand | None = None
         self._unfit: WorkerCommand | None = None
+        self._losses = 0
         self._closed = False
 
     @property
@@ -138,7 +141,7 @@ class Standby:
 
     def check_command(self) -> None:
         """What starts a worker may have changed: a spare that was made for something else goes."""
-        self._unfit = None
+        self._unfit, self._losses = None, 0
         if self._spares and self._made_with != self._wanted():
             self.drop()
         self._consider()
@@ -191,11 +194,14 @@ class Standby:
             return None
 
     def _lost(self, spare: Spare) -> None:
-        """It is gone. If nobody wanted that, another one of the same command would go the same way."""
+        """It is gone. If nobody wanted that, one that cannot import says how others of its command will fare."""
         self._alive.discard(spare)
         if spare in self._spares:
             self._spares.remove(spare)
-            self._unfit = self._made_with
+            self._losses += 1
+            if not spare.has_imported or self._losses >= MOST_LOST:
+                self._unfit = self._made_with
+            self._consider()
 
 
 def available_memory() -> int | None:

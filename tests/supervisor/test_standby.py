@@ -17,7 +17,7 @@ import pytest
 
 from dw_lsp.supervisor.command import WorkerCommand
 from dw_lsp.supervisor.deadlines import Limits
-from dw_lsp.supervisor.standby import ENOUGH_MEMORY, SHORT_MEMORY, SPARES, Standby, available_memory
+from dw_lsp.supervisor.standby import ENOUGH_MEMORY, MOST_LOST, SHORT_MEMORY, SPARES, Standby, available_memory
 
 SCRIPT = Path(__file__).with_name("scripted_worker.py")
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a worker is always started afresh")
@@ -119,6 +119,18 @@ async def test_there_are_as_many_again_for_the_next_crash(front: Any) -> None:
     _, others = await with_spares(front)
     assert front.supervisor.state.pid == spares[0] and others[0] == spares[1]
     assert others[1] not in (worker, *spares)
+
+
+async def test_one_that_something_kills_is_replaced_a_few_times(front: Any) -> None:
+    _, spares = await with_spares(front)
+    for _ in range(MOST_LOST - 1):
+        os.kill(front.supervisor._standby.pids[0], signal.SIGKILL)
+        await front.until(lambda: spares[0] not in front.supervisor._standby.pids)  # noqa: B023
+        _, spares = await with_spares(front)
+    os.kill(spares[0], signal.SIGKILL)
+    await front.until(lambda: front.supervisor._standby.pids == spares[1:])
+    await asyncio.sleep(0.3)
+    assert front.supervisor._standby.pids == spares[1:]
 
 
 async def test_close_leaves_no_spare(front: Any, alive: Any) -> None:
