@@ -135,6 +135,11 @@ def what_was_lost(memory: MemoryReport | None) -> str:
     return f"Lost with it: the loaded models ({names}; {shown}), which the next run loads anew. {kept}"
 
 
+def stands_still(pid: int | None) -> str:
+    """What to say of a worker that does not answer because it was stopped from outside."""
+    return f"The worker was stopped by a signal and stands still until it may go on: kill -CONT {pid}"
+
+
 def refusal(refused: RefuseRuns, exit: WorkerExit | None, stack: str | None = None) -> RunError:
     """Why no worker comes for a run.
 

@@ -98,6 +98,11 @@ class Hearing:
             LogLine: self._log_line,
         }
 
+    @property
+    def pid(self) -> int | None:
+        """Its process id as it tells it: where there is a wrapper, not that of the process that was started."""
+        return self.hello.pid if self.hello else None
+
     def received(self, message: FromWorker) -> None:
         """Take in one message."""
         ending = self._ending()

@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from dw_lsp.protocol import FromWorker, MalformedMessage, TellStacks, ToWorker, encode
@@ -100,14 +101,24 @@ class WorkerProcess(asyncio.SubprocessProtocol):
         """What was asked of an earlier run tells nothing of the next."""
         self._asked_at = None
 
-    def dump_stacks(self, worker: int) -> None:
+    def stands_still(self, worker: int | None) -> bool:
+        """Whether a worker of ours was stopped by a signal from outside, where the system tells. Arguments: its id."""
+        if worker is None or not self._is_ours(worker):
+            return False
+        try:
+            told = Path(f"/proc/{worker}/stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return False
+        return told.rpartition(")")[2].split()[0] == "T"
+
+    def dump_stacks(self, worker: int | None) -> None:
         """Make a worker of ours write the stacks of its threads to standard error.
 
-        Arguments: `worker` is the process id that it tells. If that is a process of ours, it may be behind a wrapper, a
-        signal does it, which is heard even when it is stuck; else a message.
+        Arguments: `worker` is the process id that it has told. A process of ours, be it behind a wrapper, gets a
+        signal, which is heard even when it is stuck; any other a message.
         """
         self._asked_at = self._errors.mark
-        if sys.platform == "win32" or not self._is_ours(worker):
+        if sys.platform == "win32" or worker is None or not self._is_ours(worker):
             self.send(TellStacks())
         elif self._code is None:
             with contextlib.suppress(ProcessLookupError):

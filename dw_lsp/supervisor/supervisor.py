@@ -41,6 +41,7 @@ from dw_lsp.supervisor.failures import (
     explain_exit,
     no_worker,
     refusal,
+    stands_still,
 )
 from dw_lsp.supervisor.hearing import Hearing
 from dw_lsp.supervisor.lifecycle import ImpossibleEvent, advance
@@ -300,10 +301,6 @@ class Supervisor:
     def _send_ping(self, process: WorkerProcess) -> None:
         process.send(Ping(self._requests.number()))
 
-    def _dump_stacks(self, process: WorkerProcess) -> None:
-        if self._hearing.hello is not None:
-            process.dump_stacks(self._hearing.hello.pid)
-
     # ------------------------------------------------------------ the process
 
     def _started(self, process: WorkerProcess) -> None:
@@ -373,6 +370,8 @@ class Supervisor:
                 self._standby.worker_is(state.state)
             self._told_state = state
             self._tell(state)
+            if state.state == "unresponsive" and self._process and self._process.stands_still(self._hearing.pid):
+                self._tell(Log("error", stands_still(self._hearing.pid), state.run_id))
 
     def _cancel_waiting(self) -> None:
         for finished in self._runs.close_all_waiting("cancelled", None, self._now(), self._memory.known):
@@ -393,7 +392,7 @@ _ON_PROCESS: dict[type, Callable[[Supervisor, WorkerProcess], None]] = {
     life.AskToCancel: Supervisor._ask_to_cancel,
     life.AskToLeave: lambda _, process: process.send(Shutdown()),
     life.SendPing: Supervisor._send_ping,
-    life.DumpStacks: Supervisor._dump_stacks,
+    life.DumpStacks: lambda self, process: process.dump_stacks(self._hearing.pid),
     life.Terminate: lambda _, process: process.terminate(),
     life.Kill: lambda _, process: process.kill(),
     life.Abandon: lambda _, process: process.abandon(),

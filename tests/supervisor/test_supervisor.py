@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -381,6 +382,17 @@ async def test_a_worker_that_breaks_the_channel_crashes_its_run_only(
     assert finished.error is not None
     assert word in finished.error.message
     assert (await front.finished(front.submit())).outcome == "succeeded"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell")
+async def test_a_worker_that_was_stopped_from_outside_is_told_as_that(make_front: Any) -> None:
+    front = make_front({}, QUICK)
+    pid = await front.ready()
+    os.kill(pid, signal.SIGSTOP)
+    submitted = front.submit()
+    await front.until(lambda: any(f"kill -CONT {pid}" in log.message for log in front.of(Log)))
+    os.kill(pid, signal.SIGCONT)
+    assert (await front.finished(submitted)).outcome == "succeeded"
 
 
 async def test_a_flood_of_complaints_costs_nothing(make_front: Any) -> None:
