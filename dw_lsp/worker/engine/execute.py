@@ -285,7 +285,7 @@ class WorkflowRun:
         self._note_loaded(loaded)
         self._used[definer.step.name] = frozenset(loaded.keys.values()) | {key for key, _ in loaded.originals.values()}
         self._shared.update({name: loaded.shareable(name) for name in definer.shared & loaded.live.keys()})
-        return ready_pipeline(pipeline, loaded, definer.step, context, relief)
+        return ready_pipeline(pipeline, loaded, definer.step, context, reporter.goes_on, relief)
 
     def _note_loaded(self, loaded: Loaded) -> None:
         self._step_load_seconds += loaded.seconds

@@ -8,7 +8,7 @@ import importlib
 import logging
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,11 +189,17 @@ def _gathered(
 
 @contextlib.contextmanager
 def ready_pipeline(
-    pipeline: Any, loaded: Loaded, step: ResolvedStep, context: RunContext, relief: Relief = AS_WRITTEN
+    pipeline: Any,
+    loaded: Loaded,
+    step: ResolvedStep,
+    context: RunContext,
+    goes_on: Callable[[], None],
+    relief: Relief = AS_WRITTEN,
 ) -> Iterator[ReadyPipeline]:
     """The pipeline on its device, with the switches that its step sets. Afterwards its components are as they were.
 
-    Arguments: `step` is the one that defines the pipeline; `relief` changes its settings.
+    Arguments: `step` is the one that defines the pipeline; `goes_on` is called for each tensor that moves, and may
+    raise to stop; `relief` changes the settings.
     """
     configuration = step.body.get("configuration")
     settings = relief.applied(configuration if isinstance(configuration, dict) else {})
@@ -202,7 +208,8 @@ def ready_pipeline(
         # Before its model is placed, so that it goes where that goes, layer by layer if need be.
         if loaded.ip_adapter is not None:
             undo.enter_context(context.resources.ip_adapters.used_by(pipeline, step, loaded.ip_adapter))
-        place(pipeline, step, settings, device, undo)
+        with LoadingWatch(goes_on):
+            place(pipeline, step, settings, device, undo)
         set_state(pipeline, step, settings, undo)
         set_models(pipeline, step, settings, context.types, undo)
         multiply_quantized(pipeline.components, step, settings.get("sdnq_optimize"), device, undo)

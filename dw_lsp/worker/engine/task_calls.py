@@ -100,11 +100,13 @@ class TaskCalls:
             logger.warning(warning)
         loaded = self._gathered(prepared)
         with contextlib.ExitStack() as undo:
-            for model in loaded.live.values():
-                if isinstance(model, torch.nn.Module):
+            models = [model for model in loaded.live.values() if isinstance(model, torch.nn.Module)]
+            with LoadingWatch(self._reporter.goes_on):
+                for model in models:
                     bring(model, device)
-                    for block in blocks_of(model):
-                        undo.enter_context(before_each(block, self._reporter.goes_on))
+            for model in models:
+                for block in blocks_of(model):
+                    undo.enter_context(before_each(block, self._reporter.goes_on))
             yield Models(loaded.live, device, self._reporter.unit_done, seed)
 
     def _gathered(self, prepared: PreparedPipeline) -> Loaded:

@@ -20,6 +20,7 @@ import torch
 import transformers
 
 from dw_lsp.protocol import Advanced, Ready, RunEnded, StepProgress
+from dw_lsp.worker.engine.devices import bring
 from dw_lsp.worker.engine.interruptible import LoadingWatch, watched_downloads
 
 KINDS: list[tuple[Any, str]] = [
@@ -71,6 +72,29 @@ def test_a_load_has_many_places_to_stop(make: Any) -> None:
     with LoadingWatch(lambda: calls.append(1)):
         diffusers.AutoencoderKL.from_pretrained(make.model / "vae")
     assert len(calls) > 1000
+
+
+def test_a_move_stops_between_two_tensors_and_leaves_no_model_in_two_places() -> None:
+    asked: list[str] = []
+
+    class Model(torch.nn.Sequential):
+        def to(self, device: Any) -> Any:
+            asked.append(str(device))
+            # From this stand-in for a device nothing comes back.
+            return self.to_empty(device=device) if str(device) == "cpu" else super().to(device)
+
+    model = Model(*(torch.nn.Linear(2, 2) for _ in range(4)))
+    calls = [0]
+
+    def goes_on() -> None:
+        calls[0] += 1
+        if model[1].weight.is_meta:
+            raise Stop
+
+    with pytest.raises(Stop), LoadingWatch(goes_on):
+        bring(model, torch.device("meta"))
+    assert asked == ["meta", "cpu"] and calls[0] > 3
+    assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
 
 
 def test_a_cancel_stops_a_load(start_worker: Any, make: Any, tmp_path: Path) -> None:
