@@ -26,20 +26,20 @@ SECONDS_BETWEEN = 0.1
 class LoadingWatch(TorchFunctionMode):
     """While it is entered, every call of torch on this thread is a place to stop, and a sign of life.
 
-    Arguments: what is called each time; it raises when the run should stop. It is then not called again: what is half
-    done may have to be undone, by calls of torch.
+    Arguments: what is called each time; it raises when the run should stop. Libraries may swallow that, so it is called
+    on; with `once` it is not, since what is half done is undone by calls of torch.
     """
 
-    def __init__(self, goes_on: Callable[[], None]):
+    def __init__(self, goes_on: Callable[[], None], *, once: bool = False):
         super().__init__()
-        self._goes_on, self._stopped = goes_on, False
+        self._goes_on, self._once, self._stopped = goes_on, once, False
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self._stopped:
             try:
                 self._goes_on()
             except BaseException:
-                self._stopped = True
+                self._stopped = self._once
                 raise
         return function(*args, **(kwargs or {}))
 

@@ -208,7 +208,7 @@ def ready_pipeline(
         # Before its model is placed, so that it goes where that goes, layer by layer if need be.
         if loaded.ip_adapter is not None:
             undo.enter_context(context.resources.ip_adapters.used_by(pipeline, step, loaded.ip_adapter))
-        with LoadingWatch(goes_on):
+        with LoadingWatch(goes_on, once=True):
             place(pipeline, step, settings, device, undo)
         set_state(pipeline, step, settings, undo)
         set_models(pipeline, step, settings, context.types, undo)

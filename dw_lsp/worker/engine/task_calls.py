@@ -101,7 +101,7 @@ class TaskCalls:
         loaded = self._gathered(prepared)
         with contextlib.ExitStack() as undo:
             models = [model for model in loaded.live.values() if isinstance(model, torch.nn.Module)]
-            with LoadingWatch(self._reporter.goes_on):
+            with LoadingWatch(self._reporter.goes_on, once=True):
                 for model in models:
                     bring(model, device)
             for model in models:

@@ -91,7 +91,7 @@ def test_a_move_stops_between_two_tensors_and_leaves_no_model_in_two_places() ->
         if model[1].weight.is_meta:
             raise Stop
 
-    with pytest.raises(Stop), LoadingWatch(goes_on):
+    with pytest.raises(Stop), LoadingWatch(goes_on, once=True):
         bring(model, torch.device("meta"))
     assert asked == ["meta", "cpu"] and calls[0] > 3
     assert {parameter.device.type for parameter in model.parameters()} == {"cpu"}
