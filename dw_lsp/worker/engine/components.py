@@ -126,6 +126,11 @@ class Components:
                 found[record.key] = replace(record, device=device, bytes=record.bytes + more)
         return tuple(found.values())
 
+    def bytes_in_all(self) -> int:
+        """Bytes of all that is kept, wherever it is."""
+        with self._lock:
+            return sum(each.bytes for each in self._residents.values())
+
     def bytes_on_device(self, one_tier: bool) -> int:
         """Bytes of what is on the device now. Arguments: `one_tier`: the device is the host."""
         return sum(each.bytes for each in self._held(one_tier) if each.on_device)
@@ -140,9 +145,9 @@ class Components:
             residents = list(self._residents.items())
         found = []
         for key, each in residents:
-            place = torch.device(device_of(each.live))
-            on_device = one_tier or place.type != "cpu"
-            if not on_device or one_tier or self._device is None or same_device(place, self._device):
+            place = None if one_tier else torch.device(device_of(each.live))
+            on_device = place is None or place.type != "cpu"
+            if place is None or not on_device or self._device is None or same_device(place, self._device):
                 found.append(Held(key, each.bytes, on_device, each.record.seconds, each.used))
         return found
 

@@ -299,6 +299,16 @@ def test_a_budget_of_the_settings_is_kept(worker: Any, make: Any, tmp_path: Path
     assert "unet" in {part.name for part in ended.memory.components}
 
 
+def test_a_budget_that_shrinks_is_kept_when_nothing_is_loaded(worker: Any, make: Any, tmp_path: Path) -> None:
+    half = make.drawing(1)
+    half["pipeline"]["from_pretrained_arguments"]["torch_dtype"] = "torch.bfloat16"
+    worker.run(make.workflow(half), tmp_path)
+    worker.run(make.workflow(make.drawing(1)), tmp_path)
+    ended = worker.run(make.workflow(make.drawing(1)), tmp_path, options=make.options(memory_budget="1MB"))
+    used = {part.key for part in ended.reused}
+    assert ended.loaded == () and {part.key for part in ended.memory.components if part.bytes} <= used
+
+
 # ---------------------------------------------------------------- devices
 
 
