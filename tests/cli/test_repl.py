@@ -363,14 +363,13 @@ def test_ctrl_c_ends_what_a_command_waits_for_and_never_the_prompt(flow) -> None
     terminal.wait_for("worker starting")
     for command in ("memory", "clear", "restart", "run"):
         terminal.ready()
-        terminal.type(f"{command}\n")
+        terminal.type(f"\x0c{command}")  # On an empty screen.
         terminal.wait_for(f"dw> {command}", whole=True)
+        terminal.type("\n")
         time.sleep(0.5)  # It waits for the worker, which imports for a minute.
         terminal.type("typed meanwhile\x03")
         terminal.wait_for("cancelled after" if command == "run" else "interrupted")
         assert not any("typed meanwhile" in line for line in terminal.lines)
-        terminal.screen.reset()
-        terminal.type("\x03")
     terminal.ready()
     terminal.type("exit\n")
     assert terminal.end() == 0

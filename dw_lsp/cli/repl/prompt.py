@@ -41,20 +41,18 @@ def converse(commands: Commands, session: Session) -> None:
         enable_suspend=True,
     )
     while True:
+        is_typed = False
         try:
             with patch_stdout():
                 line = prompt.prompt()
-        except KeyboardInterrupt:
-            continue
-        except EOFError:
-            return
-        try:
+            is_typed = True
             with _keys_unseen():
-                is_over = commands.onecmd(line)
+                if commands.onecmd(line):
+                    return
         except KeyboardInterrupt:
-            tell("interrupted")
-            continue
-        if is_over:
+            if is_typed:
+                tell("interrupted")
+        except EOFError:
             return
 
 
