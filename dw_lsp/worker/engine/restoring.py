@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 #: What puts one kind of change back.
 _Restore = Callable[[], None]
+_Inside = tuple[weakref.ref[torch.nn.Module], ...]
 _PLAIN = (bool, int, float, str, type(None))
 #: The sides of a text that tokenizers fill up, and with what.
 _OF_TOKENIZERS = ("padding_side", "pad_token")
@@ -69,18 +70,23 @@ def _attributes(owner: Any, before: Mapping[str, Any]) -> _Restore:
 
 # ---------------------------------------------------------------- attention
 
-#: Found once for each model, as long as it lives.
-_ATTENTIONS: weakref.WeakKeyDictionary[torch.nn.Module, tuple[Any, ...]] = weakref.WeakKeyDictionary()
+#: Found once for each model, as long as it lives; none of it is kept alive, or it would outlast the model.
+_ATTENTIONS: weakref.WeakKeyDictionary[torch.nn.Module, _Inside] = weakref.WeakKeyDictionary()
 
 
-def _attentions(model: torch.nn.Module) -> tuple[Any, ...]:
+def _attentions(model: torch.nn.Module) -> list[Any]:
     if model not in _ATTENTIONS:
         inner = (module for module in model.modules() if module is not model)
-        _ATTENTIONS[model] = tuple(module for module in inner if callable(getattr(module, "set_processor", None)))
-    return _ATTENTIONS[model]
+        found = (module for module in inner if callable(getattr(module, "set_processor", None)))
+        _ATTENTIONS[model] = tuple(map(weakref.ref, found))
+    return _alive(_ATTENTIONS[model])
 
 
-def _processors(attentions: tuple[Any, ...]) -> _Restore:
+def _alive(inside: _Inside) -> list[Any]:
+    return [module for each in inside if (module := each()) is not None]
+
+
+def _processors(attentions: list[Any]) -> _Restore:
     before = [attention.processor for attention in attentions]
 
     def restore() -> None:
@@ -93,8 +99,8 @@ def _processors(attentions: tuple[Any, ...]) -> _Restore:
 
 # ---------------------------------------------------------------- precision
 
-#: The parameters and buffers of an autoencoder's modules, by name; found once for each, as long as it lives.
-_TENSORS: weakref.WeakKeyDictionary[torch.nn.Module, tuple[dict[str, Any], ...]] = weakref.WeakKeyDictionary()
+#: The modules of an autoencoder that have parameters or buffers; found once for each, as long as it lives.
+_HOLDING: weakref.WeakKeyDictionary[torch.nn.Module, _Inside] = weakref.WeakKeyDictionary()
 
 
 def _width(model: torch.nn.Module) -> int:
@@ -102,11 +108,13 @@ def _width(model: torch.nn.Module) -> int:
     return next((each.element_size() for each in model.parameters() if each.is_floating_point()), 8)
 
 
-def _tensors(model: torch.nn.Module) -> tuple[dict[str, Any], ...]:
-    if model not in _TENSORS:
-        found = (named for module in model.modules() for named in (module._parameters, module._buffers))
-        _TENSORS[model] = tuple(named for named in found if named)
-    return _TENSORS[model]
+def _tensors(model: torch.nn.Module) -> Iterator[dict[str, Any]]:
+    if model not in _HOLDING:
+        holding = (module for module in model.modules() if module._parameters or module._buffers)
+        _HOLDING[model] = tuple(map(weakref.ref, holding))
+    for module in _alive(_HOLDING[model]):
+        yield module._parameters
+        yield module._buffers
 
 
 def _precision(model: torch.nn.Module, narrowest: int) -> _Restore:

@@ -94,7 +94,11 @@ def test_blocks_that_repeat_are_the_models_to_name(step: ResolvedStep) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"backend": "eager"}, "`compile` has no key `backend`"), ({"mode": 3}, "`mode` should be a text"), ([], "an object")],
+    [
+        ({"backend": "eager"}, "`compile` has no key `backend`"),
+        ({"mode": 3}, "`mode` should be a text"),
+        ([], "an object"),
+    ],
 )
 def test_what_does_not_fit_is_refused(worker: Any, make: Any, tmp_path: Path, options: Any, message: str) -> None:
     ended = worker.run(drawing(make, unet={"compile": options}), tmp_path)

@@ -335,7 +335,7 @@ def test_a_components_manager_is_an_offload(worker: Any, make: Any, models: Path
         ({"load_components": {"dtype": "torch.float23"}}, "no dtype of torch"),
         ({"load_components": {"dtype": {"vae": "torch.floaty"}}}, "no dtype of torch"),
         ({"load_components": {"trust_remote_code": True}}, "would run code"),
-        ({"load_components": {"revision": "main"}}, "`revision` in `load_components`"),
+        ({"load_components": {"revision": "main"}}, "`load_components` has no key `revision`"),
         ({"load_components": {"variant": {"vae": "fp16"}}}, "the same for all components"),
         ({"load_components": []}, "should be an object"),
         ({"configs": {"canvas": 3}}, "no setting 'canvas'"),
