@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,22 @@ def pixels(ended: RunEnded) -> Any:
         return numpy.asarray(image).astype(int)
 
 
-def test_a_compiled_model_loads_nothing_and_is_undone(worker: Any, make: Any, tmp_path: Path) -> None:
-    plain = worker.run(drawing(make), tmp_path)
-    compiled = worker.run(drawing(make, unet={"compile": {"repeated_blocks": True}}), tmp_path)
-    back = worker.run(drawing(make), tmp_path, output_directory=str(tmp_path / "back"))
+def test_a_compiled_model_loads_nothing_and_is_undone(
+    worker: Any, make: Any, families: dict[str, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(families["flux"], tmp_path / "flux")
+
+    def flux(**components: Any) -> dict[str, Any]:
+        work = drawing(make, **components)
+        pipeline = work["steps"][0]["pipeline"]
+        pipeline["configuration"]["component_type"] = "FluxPipeline"
+        pipeline["from_pretrained_arguments"]["model_name"] = "./flux"
+        pipeline["arguments"].update(width=32, height=32, max_sequence_length=16)
+        return work
+
+    plain = worker.run(flux(), tmp_path)
+    compiled = worker.run(flux(transformer={"compile": {"repeated_blocks": True}}), tmp_path)
+    back = worker.run(flux(), tmp_path, output_directory=str(tmp_path / "back"))
     assert (compiled.steps[0].outcome, compiled.loaded, back.loaded) == ("ran", (), ())
     assert numpy.abs(pixels(plain) - pixels(compiled)).max() <= 2
     assert (pixels(plain) == pixels(back)).all()
