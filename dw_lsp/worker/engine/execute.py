@@ -295,14 +295,10 @@ class WorkflowRun:
         """Load what an earlier step shares where that step itself did not have to be carried out."""
         for name in definer.reused - self._shared.keys():
             owner = self._keys.owner_of(name, definer)
-            if owner is None:
-                continue
-            loaded = load_part(owner, name, self._context, reporter)
-            if name not in loaded.live:
-                continue  # Its reader says so.
-            self._shared[name] = (loaded.keys[name], loaded.live[name])
-            self._step_load_seconds += loaded.seconds
-            self.load_seconds += loaded.seconds
+            loaded = None if owner is None else load_part(owner, name, self._context, reporter)
+            if loaded is not None and name in loaded.live:  # Else its reader says so.
+                self._shared[name] = (loaded.keys[name], loaded.live[name])
+                self._note_loaded(loaded)
 
     def _live(self, step: ResolvedStep, values: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
         live: dict[str, Any] = {}
