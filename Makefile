@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Without a GPU this release of torch comes as a CPU build; with one, pip chooses by the range in pyproject.toml.
 TORCH_CPU := torch==2.13.0
+TEST_PROCESSES ?= 2
 
 .PHONY: demo editors test lint types format docs pictures vsix benchmark clean
 .DEFAULT_GOAL := test
@@ -31,8 +32,9 @@ demo: $(VENV)/worker
 editors: $(VENV)/dev
 	$(BIN)/python tests/end_to_end/vscode/install.py $(VENV)/editors
 
+# A file of tests stays in one process: its tests share a worker.
 test: $(VENV)/dev editors
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .

@@ -16,6 +16,7 @@ from pathlib import Path
 from dw_lsp.protocol import Activate, FromWorker, StandingBy, StartFailed
 from dw_lsp.supervisor.command import NoCommand, WorkerCommand
 from dw_lsp.supervisor.events import State, WorkerExit
+from dw_lsp.supervisor.hurrying import hurry
 from dw_lsp.supervisor.process import CannotSpawn, Listener, WorkerProcess, spawn
 
 #: Free memory of the machine, in bytes: a spare (some 0.4 GB, a part of it shared) is made with this much and more, and
@@ -123,6 +124,10 @@ class Standby:
             self.drop()
         spare = next((each for each in self._spares if each.process is not None), None)
         if spare is None or spare.process is None:
+            return False
+        if not hurry(spare.process.pid) and not spare.has_imported:
+            # Who may not raise priorities cannot hurry it everywhere; one that begins anew is there sooner.
+            self.drop()
             return False
         self._spares.remove(spare)
         self._alive.discard(spare)

@@ -1,8 +1,9 @@
-"""Work that takes of the processor only what nobody else wants, and can be hurried: how a spare process imports.
+"""Work that takes of the processor only what nobody else wants: how a spare process imports.
 
-A thread of its own is given Linux's idle policy, not the process: who may not raise a priority (every user but root)
-cannot take it back, and the threads that compute later must have the usual one. Where sessions are scheduled as groups,
-the policy counts only inside of ours, so our session's share is lowered as well; that can be taken back by anybody.
+Where Linux schedules sessions as groups, our session gets the least share, which whoever needs the work can give back
+from outside (`supervisor/hurrying.py`): we ourselves might wait for a lock that the work holds. Elsewhere a thread of
+its own has the idle policy, not the process: who may not raise a priority (every user but root) cannot take it back,
+and the threads that compute later must have the usual one.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Generic, TypeVar
 
 #: The niceness of our session among the others, on kernels that have such a thing.
 _SESSION = Path("/proc/self/autogroup")
+_GROUPED = Path("/proc/sys/kernel/sched_autogroup_enabled")
 _LEAST, _USUAL = "19", "0"
 #: The kernel takes one change of that in a tenth of a second, of all sessions together.
 _TRIES, _SECONDS_BETWEEN = 20, 0.02
@@ -38,9 +40,6 @@ class Background(Generic[Answer]):
 
     def do(self) -> Answer:
         """Do it, and return what it returns, or raise what it raises."""
-        with self._lock:
-            if not self._hurried:
-                _set_session(_LEAST)
         thread = threading.Thread(target=self._on_thread, name="background")
         thread.start()
         thread.join()
@@ -60,7 +59,7 @@ class Background(Generic[Answer]):
         try:
             with self._lock:
                 self._thread = threading.get_native_id()
-                if not self._hurried:
+                if not self._hurried and not _set_session(_LEAST):
                     _yield_to_others(self._thread, True)
             self._answers.append(self._work())
         except BaseException as error:
@@ -77,15 +76,17 @@ def _yield_to_others(thread: int, yields: bool) -> None:
             os.sched_setscheduler(thread, os.SCHED_IDLE if yields else os.SCHED_OTHER, os.sched_param(0))
 
 
-def _set_session(niceness: str) -> None:
+def _set_session(niceness: str) -> bool:
+    """Set our session's share. Returns whether there is such a thing here."""
     if sys.platform != "linux":
-        return
+        return False
     for _ in range(_TRIES):
         try:
             _SESSION.write_text(niceness, encoding="ascii")
         except BlockingIOError:
             time.sleep(_SECONDS_BETWEEN)
-            continue
         except OSError:
-            pass
-        return
+            return False
+        else:
+            return _GROUPED.is_file() and _GROUPED.read_text(encoding="ascii").strip() == "1"
+    return False
