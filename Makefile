@@ -6,7 +6,6 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 # Without a GPU this release of torch comes as a CPU build; with one, pip chooses by the range in pyproject.toml.
 TORCH_CPU := torch==2.13.0
 TEST_PROCESSES ?= 2
-LONGEST_TESTS := tests/end_to_end/test_vscode.py tests/supervisor/test_fault_campaign.py tests/worker/engine
 
 .PHONY: demo editors test lint types format docs pictures vsix benchmark clean
 .DEFAULT_GOAL := test
@@ -33,9 +32,9 @@ demo: $(VENV)/worker
 editors: $(VENV)/dev
 	$(BIN)/python tests/end_to_end/vscode/install.py $(VENV)/editors
 
-# A file of tests stays in one process: its tests share a worker. Those that take longest begin first.
+# A file of tests stays in one process: its tests share a worker.
 test: $(VENV)/dev editors
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile $(LONGEST_TESTS) tests
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: $(VENV)/dev
 	$(BIN)/ruff format --check .
