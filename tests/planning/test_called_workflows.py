@@ -39,15 +39,6 @@ def planned(folder: Path, *steps: Any, **options: Any) -> Plan:
     return plan(resolve(parse(text).root, {}), folder, {}, Path("outputs"), **options)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    model = tmp_path / "tiny"
-    (model / "unet").mkdir(parents=True)
-    (model / "model_index.json").write_text(json.dumps({"_class_name": "P", "unet": ["diffusers", "UNet"]}))
-    (model / "unet" / "config.json").write_text("{}")
-    return tmp_path
-
-
 def test_the_components_steps_and_files_of_a_called_workflow_are_the_callers(folder: Path) -> None:
     child(folder, draw())
     seen = planned(folder, call(), seed=3)

@@ -40,15 +40,6 @@ def draw(model: str = "./tiny", **arguments: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    model = tmp_path / "tiny"
-    (model / "unet").mkdir(parents=True)
-    (model / "model_index.json").write_text(json.dumps({"_class_name": "P", "unet": ["diffusers", "UNet"]}))
-    (model / "unet" / "config.json").write_text("{}")
-    return tmp_path
-
-
 def test_a_list_of_inputs_is_an_iteration_each_and_so_are_their_readers(folder: Path) -> None:
     gather = task("words", "gather_inputs", task={"inputs": ["a", "b", "c"]})
     seen = planned(gather, draw(prompt="previous_result:words"), folder=folder)
